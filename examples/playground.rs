@@ -17,11 +17,10 @@ use slog::{Level, info};
 use straightline::net::Keepalive;
 use straightline::sched;
 use straightline::{
-    AccessLogFormat, AllStuck, BodyError, Capacity, HeaderValue, IntoResponse, Limits, Method,
-    MinRate, OnDisconnect, OverloadPolicy, Request, Response, ServerBuilder, StatusCode, Timeouts,
-    header,
+    AccessLogFormat, AllStuck, BodyError, Capacity, IntoResponse, Limits, Method, MinRate,
+    OnDisconnect, OverloadPolicy, Request, Response, ServerBuilder, StatusCode, Timeouts, header,
 };
-use straightline_examples::{ServerArgs, logger, run};
+use straightline_examples::{ServerArgs, echo, logger, run};
 
 #[derive(Parser)]
 #[command(after_help = PATHS)]
@@ -257,15 +256,6 @@ fn answer(request: &mut Request) -> Response {
         "/readyz" if request.server().is_ready() => "ready\n".into_response(),
         "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response(),
         _ => "Hello, World!\n".into_response(),
-    }
-}
-
-fn echo(request: &Request) -> Response {
-    let response = Response::stream(|request, body| request.body().copy_to(body).map(drop));
-    let content_type = request.headers().get_bytes("content-type").unwrap_or(b"text/plain");
-    match HeaderValue::from_bytes(content_type) {
-        Ok(content_type) => response.header(header::CONTENT_TYPE, content_type),
-        Err(_) => response,
     }
 }
 

@@ -1,6 +1,9 @@
 //! What the samples share: the flags of a server, the logger, the line with the address, and the
 //! exit status.
 
+#[cfg(feature = "_tls")]
+pub mod self_signed;
+
 use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
@@ -11,7 +14,9 @@ use std::time::Duration;
 use clap::Parser;
 use slog::{Drain, Level, Logger, o};
 use slog_term::{FullFormat, PlainSyncDecorator};
-use straightline::{Address, Server, ServerBuilder, ShutdownReport, sched};
+use straightline::{
+    Address, HeaderValue, Request, Response, Server, ServerBuilder, ShutdownReport, header, sched,
+};
 
 /// Parses the flags and runs the sample. An error becomes a line on stderr and a failure.
 pub fn run<A: Parser, T>(about: &'static str, sample: impl FnOnce(A) -> io::Result<T>) -> ExitCode {
@@ -54,9 +59,24 @@ impl ServerArgs {
 
 /// Prints where the server listens, with the real port, and serves until it has been shut down.
 pub fn serve(server: Server) -> io::Result<ShutdownReport> {
-    writeln!(io::stdout(), "listening on http://{}", server.local_addrs()[0])?;
-    io::stdout().flush()?;
+    announce("http", &server)?;
     server.run()
+}
+
+/// Prints where the server listens, with the real port.
+pub fn announce(scheme: &str, server: &Server) -> io::Result<()> {
+    writeln!(io::stdout(), "listening on {scheme}://{}", server.local_addrs()[0])?;
+    io::stdout().flush()
+}
+
+/// The request's body, sent back while it arrives.
+pub fn echo(request: &Request) -> Response {
+    let response = Response::stream(|request, body| request.body().copy_to(body).map(drop));
+    let content_type = request.headers().get_bytes("content-type").unwrap_or(b"text/plain");
+    match HeaderValue::from_bytes(content_type) {
+        Ok(content_type) => response.header(header::CONTENT_TYPE, content_type),
+        Err(_) => response,
+    }
 }
 
 /// Logs to stderr. The lines go through a queue to a thread of its own, so that a slow reader of

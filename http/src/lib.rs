@@ -102,6 +102,7 @@ mod config;
 mod conn;
 mod control;
 pub mod guide;
+pub mod https;
 #[cfg(feature = "internals")]
 #[doc(hidden)]
 pub mod internals;
@@ -118,6 +119,8 @@ pub use straightline_net::Transport;
 #[cfg(any(feature = "tokio-io", feature = "futures-io"))]
 pub use straightline_net::compat;
 pub use straightline_sched as sched;
+#[cfg(feature = "_tls")]
+pub use straightline_tls as tls;
 
 pub use bytes::Bytes;
 pub use http::header;
@@ -142,4 +145,6 @@ pub use telemetry::{
     RouteNumbers,
 };
 
+#[cfg(feature = "_tls")]
+pub use telemetry::TlsMetrics;
 pub use wire::Upgraded;

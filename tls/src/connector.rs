@@ -57,8 +57,8 @@ struct Shared {
     warnings: Vec<TlsWarning>,
 }
 
-/// The settings of a [`TlsConnector`], which [`TlsConnector::builder`] makes, with the defaults that
-/// each method tells.
+/// The settings of a [`TlsConnector`], which [`TlsConnector::builder`] makes, with the defaults
+/// that each method tells.
 #[derive(Clone)]
 #[must_use]
 pub struct TlsConnectorBuilder {
@@ -147,8 +147,8 @@ impl TlsConnectorBuilder {
     }
 
     /// Adds files with revocation lists (CRL, RFC 5280, 5), in PEM. With any list, each certificate
-    /// of the server's chain below the root must have one, of its issuer, which is not older than it
-    /// says itself. Default: none, and revocation is not checked.
+    /// of the server's chain below the root must have one, of its issuer, which is not older than
+    /// it says itself. Default: none, and revocation is not checked.
     pub fn revocation_files<P: Into<PathBuf>>(
         mut self,
         paths: impl IntoIterator<Item = P>,
@@ -278,15 +278,13 @@ fn add_platform_roots(roots: &mut RootCertStore) -> Result<(), TlsConfigError> {
     }
     let kind = TlsConfigErrorKind::NoCertificate;
     let hint = "install the roots (often the package `ca-certificates`), or set `roots_file`";
+    let text = format!("has no root that can be used, among {count}");
     Err(match found.errors.into_iter().next() {
         Some(error) => {
-            let text = format!("has no root that can be used: {error}; {hint}");
+            let text = format!("{text}: {error}; {hint}");
             TlsConfigError::new(kind, &Place::Platform, text).caused_by(error)
         }
-        None => {
-            let text = format!("has no root that can be used, among {count}; {hint}");
-            TlsConfigError::new(kind, &Place::Platform, text)
-        }
+        None => TlsConfigError::new(kind, &Place::Platform, format!("{text}; {hint}")),
     })
 }
 

@@ -59,22 +59,20 @@ impl Begin {
 /// A yield point.
 pub(crate) fn run(
     stream: &impl Transport,
-    begin: Begin,
+    begin: &Begin,
 ) -> (Option<Session>, Result<TlsInfo, HandshakeError>) {
-    let began = now();
+    let start = now();
     let mut session = None;
     let timeout = begin.handshakes().timeout();
-    let result = deadline(timeout, || agree(stream, &begin, &mut session));
+    let result = deadline(timeout, || agree(stream, begin, &mut session));
     let result = match result {
         Ok(result) => result,
         Err(_) => Err(HandshakeError::new(HandshakeFailure::TimedOut)),
     };
-    let info = result.map(|()| session.as_mut().map(|session| info(session, began)));
-    match info {
-        Ok(Some(info)) => (session, Ok(info)),
-        Ok(None) => (session, Err(HandshakeError::new(HandshakeFailure::Other))),
-        Err(error) => (session, Err(error)),
-    }
+    let agreed = result.map(|()| session.as_mut().map(|session| describe(session, start)));
+    let agreed =
+        agreed.and_then(|info| info.ok_or_else(|| HandshakeError::new(HandshakeFailure::Other)));
+    (session, agreed)
 }
 
 fn agree(
@@ -84,7 +82,10 @@ fn agree(
 ) -> Result<(), HandshakeError> {
     let mut session = begin.session().map_err(HandshakeError::of)?;
     if let Begin::Server(_) = begin {
-        wait_for_bytes(stream, &mut session)?;
+        if let Err(error) = wait_for_bytes(stream, &mut session) {
+            let has_left = error.failure() == HandshakeFailure::Closed;
+            return Err(if has_left { HandshakeError::left_at_once() } else { error });
+        }
         if let Some(failure) = recognise(session.incoming.filled()[0]) {
             return refuse_foreign(stream, failure);
         }
@@ -189,7 +190,7 @@ fn refuse_foreign(
     Err(HandshakeError::new(failure))
 }
 
-fn info(session: &mut Session, began: Instant) -> TlsInfo {
+fn describe(session: &mut Session, began: Instant) -> TlsInfo {
     let server_name = session.take_server_name();
     let common = session.common();
     TlsInfo {

@@ -171,7 +171,15 @@ impl HandshakeError {
         Self::with_cause(failure, error)
     }
 
+    /// The peer left before it sent a byte.
+    pub(crate) fn left_at_once() -> Self {
+        Self::with_cause(HandshakeFailure::Closed, LeftAtOnce)
+    }
+
     pub(crate) fn into_io(self) -> io::Error {
+        if self.cause.as_ref().is_some_and(|cause| cause.is::<LeftAtOnce>()) {
+            return ErrorKind::UnexpectedEof.into();
+        }
         let kind = match self.failure {
             HandshakeFailure::Closed => ErrorKind::UnexpectedEof,
             HandshakeFailure::TimedOut => ErrorKind::TimedOut,
@@ -181,6 +189,18 @@ impl HandshakeError {
         io::Error::new(kind, self)
     }
 }
+
+/// No handshake began, so as an [`io::Error`] it is the end of the stream, and no [`HandshakeError`].
+#[derive(Debug)]
+struct LeftAtOnce;
+
+impl fmt::Display for LeftAtOnce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("it sent nothing")
+    }
+}
+
+impl Error for LeftAtOnce {}
 
 impl fmt::Display for HandshakeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -73,12 +73,11 @@ impl Handshakes {
         step: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, HandshakeError> {
         let turns;
-        let permits = match &self.pool {
-            Some(pool) => &pool.permits,
-            None => {
-                turns = TURNS.get().map_err(|error| HandshakeError::other(error.into()))?;
-                &*turns
-            }
+        let permits = if let Some(pool) = &self.pool {
+            &pool.permits
+        } else {
+            turns = TURNS.get().map_err(|error| HandshakeError::other(error.into()))?;
+            &*turns
         };
         let permit = if let Ok(permit) = permits.try_acquire(1) {
             permit
@@ -88,16 +87,15 @@ impl Handshakes {
                 .acquire(1)
                 .map_err(|_| HandshakeError::other("the fiber is unwinding".into()))?
         };
-        let result = match &self.pool {
-            Some(pool) => pool.threads.run(move || {
+        let result = if let Some(pool) = &self.pool {
+            pool.threads.run(move || {
                 be_nice();
                 step()
-            }),
-            None => {
-                let result = step();
-                yield_now();
-                Ok(result)
-            }
+            })
+        } else {
+            let result = step();
+            yield_now();
+            Ok(result)
         };
         drop(permit);
         result.map_err(|error| HandshakeError::other(error.into()))

@@ -1,11 +1,12 @@
 //! What a handshake agreed on.
 
+use std::fmt;
 use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 
 /// What a handshake agreed on.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct TlsInfo {
     pub(crate) version: &'static str,
     pub(crate) cipher_suite: &'static str,
@@ -50,5 +51,22 @@ impl TlsInfo {
     /// How long the handshake took. Not a yield point.
     pub fn duration(&self) -> Duration {
         self.duration
+    }
+}
+
+impl fmt::Debug for TlsInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsInfo")
+            .field("version", &self.version)
+            .field("cipher_suite", &self.cipher_suite)
+            .field("server_name", &self.server_name)
+            .field(
+                "alpn",
+                &self.alpn.as_deref().map(<[u8]>::escape_ascii).map(|name| name.to_string()),
+            )
+            .field("peer_certificates", &self.peer_certificates.len())
+            .field("is_resumed", &self.is_resumed)
+            .field("duration", &self.duration)
+            .finish()
     }
 }

@@ -126,7 +126,7 @@ impl Session {
 
     /// Whether nothing is left of what was received.
     pub(crate) fn is_drained(&self) -> bool {
-        self.plain.is_empty() && self.incoming.is_empty() && matches!(self.end, End::Open)
+        !self.has_news() && self.incoming.is_empty()
     }
 
     /// The handshake as far as the received bytes allow. What was encrypted for the peer, an alert

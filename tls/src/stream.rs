@@ -57,7 +57,7 @@ enum State {
     /// The handshake runs. Its fiber has the session, or it ended by unwinding.
     Handshaking,
     /// The session is there. If its handshake failed, it has only an alert to send.
-    Open(Session),
+    Open(Box<Session>),
 }
 
 impl<S: Transport> TlsStream<S> {
@@ -362,9 +362,9 @@ impl<S: Transport> Transport for TlsStream<S> {
                 State::Handshaking | State::Open(_) => return Ok(()),
             },
         };
-        let (session, result) = handshake::run(&self.stream, *begin);
+        let (session, result) = handshake::run(&self.stream, &begin);
         if let Some(session) = session {
-            *self.state.borrow_mut() = State::Open(session);
+            *self.state.borrow_mut() = State::Open(Box::new(session));
         }
         let info = result.map_err(HandshakeError::into_io)?;
         let _ = self.info.set(info);

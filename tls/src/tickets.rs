@@ -193,3 +193,128 @@ const STATE_BYTES_MAX: usize = 16 * 1024;
 /// The most tickets of one key. Random nonces of 96 bits are safe for 2^32 messages (NIST SP
 /// 800-38D, 8.3).
 const TICKETS_PER_KEY_MAX: u32 = 1 << 31;
+
+#[cfg(any(feature = "mbedtls", feature = "aws-lc-rs"))]
+#[cfg(test)]
+mod tests {
+    use quickcheck::{TestResult, quickcheck};
+
+    use super::*;
+    use crate::provider::TlsProvider;
+
+    const LIFETIME: Duration = Duration::from_secs(100);
+
+    fn each_provider() -> impl Iterator<Item = Tickets> {
+        TlsProvider::offered()
+            .iter()
+            .map(|provider| Tickets::new(provider.crypto().unwrap(), LIFETIME).unwrap())
+    }
+
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    quickcheck! {
+        fn a_ticket_opens_to_its_state(state: Vec<u8>) -> bool {
+            each_provider().all(|tickets| {
+                let ticket = tickets.encrypt(&state).unwrap();
+                tickets.decrypt(&ticket).as_ref() == Some(&state)
+            })
+        }
+
+        fn a_ticket_with_a_flipped_bit_does_not_open(state: Vec<u8>, bit: usize) -> bool {
+            each_provider().all(|tickets| {
+                let mut ticket = tickets.encrypt(&state).unwrap();
+                let bit = bit % (ticket.len() * 8);
+                ticket[bit / 8] ^= 1 << (bit % 8);
+                tickets.decrypt(&ticket).is_none()
+            })
+        }
+
+        fn a_ticket_that_is_cut_or_longer_does_not_open(state: Vec<u8>, more: Vec<u8>) -> bool {
+            each_provider().all(|tickets| {
+                let ticket = tickets.encrypt(&state).unwrap();
+                let longer = [&ticket[..], &more, &[0]].concat();
+                let is_refused = |ticket: &[u8]| tickets.decrypt(ticket).is_none();
+                (0..ticket.len()).all(|length| is_refused(&ticket[..length])) && is_refused(&longer)
+            })
+        }
+
+        fn what_is_no_ticket_does_not_open(bytes: Vec<u8>) -> bool {
+            each_provider().all(|tickets| {
+                // With the name of a key, so that the bytes reach the cipher.
+                let named = [&tickets.keys.lock().current.name[..], &bytes].concat();
+                tickets.decrypt(&bytes).is_none() && tickets.decrypt(&named).is_none()
+            })
+        }
+
+        fn a_ticket_opens_for_half_of_the_lifetime_and_never_beyond_it(
+            made: u16, uses: Vec<u16>
+        ) -> TestResult {
+            let start = sched::now();
+            let made = start + Duration::from_millis(u64::from(made));
+            let mut times: Vec<Instant> =
+                uses.iter().map(|&use_| made + Duration::from_millis(u64::from(use_) * 2)).collect();
+            times.sort();
+            for tickets in each_provider() {
+                let ticket = tickets.make(b"state", made).unwrap();
+                for &time in &times {
+                    // Others use the keys too.
+                    tickets.make(b"other", time).unwrap();
+                    let opens = tickets.open(&ticket, time).is_some();
+                    let age = time - made;
+                    if (age < LIFETIME / 2 && !opens) || (age >= LIFETIME && opens) {
+                        return TestResult::error(format!("{age:?}: {opens}"));
+                    }
+                }
+            }
+            TestResult::passed()
+        }
+    }
+
+    #[test]
+    fn each_ticket_is_another_one() {
+        for tickets in each_provider() {
+            assert_ne!(tickets.encrypt(b"state"), tickets.encrypt(b"state"));
+        }
+    }
+
+    #[test]
+    fn the_keys_change_at_half_of_the_lifetime_and_the_previous_one_still_opens() {
+        for tickets in each_provider() {
+            let start = tickets.keys.lock().current.since;
+            let first = tickets.make(b"first", start).unwrap();
+            let same = tickets.make(b"same", start + seconds(49)).unwrap();
+            let next = tickets.make(b"next", start + seconds(50)).unwrap();
+            assert_eq!(first[..NAME_BYTES], same[..NAME_BYTES]);
+            assert_ne!(first[..NAME_BYTES], next[..NAME_BYTES]);
+            assert!(tickets.open(&first, start + seconds(99)).is_some());
+            assert!(tickets.open(&first, start + seconds(100)).is_none());
+            // Its key is gone, even if the clock went back.
+            assert!(tickets.keys.lock().previous.is_none());
+            assert!(tickets.open(&next, start + seconds(149)).is_some());
+            assert!(tickets.open(&next, start + seconds(150)).is_none());
+        }
+    }
+
+    #[test]
+    fn a_key_that_has_made_too_many_tickets_is_replaced() {
+        for tickets in each_provider() {
+            let first = tickets.encrypt(b"first").unwrap();
+            tickets.keys.lock().made = TICKETS_PER_KEY_MAX;
+            let next = tickets.encrypt(b"next").unwrap();
+            assert_ne!(first[..NAME_BYTES], next[..NAME_BYTES]);
+            assert!(tickets.decrypt(&first).is_some() && tickets.decrypt(&next).is_some());
+        }
+    }
+
+    #[test]
+    fn a_state_beyond_a_record_gets_no_ticket() {
+        for tickets in each_provider() {
+            let largest = vec![7; STATE_BYTES_MAX];
+            let ticket = tickets.encrypt(&largest).unwrap();
+            assert_eq!(tickets.decrypt(&ticket), Some(largest));
+            assert_eq!(tickets.encrypt(&vec![7; STATE_BYTES_MAX + 1]), None);
+        }
+    }
+}

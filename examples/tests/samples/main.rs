@@ -5,6 +5,7 @@ mod contract;
 mod operating;
 mod playground;
 mod servers;
+mod without_c;
 
 /// The samples that are HTTP servers.
 const SERVERS: [&str; 4] = ["hello", "bench_server", "fanout", "playground"];

@@ -6,6 +6,8 @@ use std::time::Duration;
 use slog::Logger;
 use straightline_net::{Keepalive, ListenOptions};
 use straightline_sched::DriverKind;
+#[cfg(feature = "_tls")]
+use straightline_tls::TlsConfig;
 
 use super::capacity::Capacity;
 use super::descriptors::Descriptors;
@@ -34,6 +36,9 @@ pub(crate) struct Config {
     pub(crate) receive_buffer: Option<usize>,
     pub(crate) notsent_lowat: Option<usize>,
     pub(crate) keepalive: Option<Keepalive>,
+    /// The listeners speak TLS.
+    #[cfg(feature = "_tls")]
+    pub(crate) tls: Option<TlsConfig>,
     pub(crate) logger: Option<Logger>,
     pub(crate) prints_panics: bool,
     pub(crate) descriptors: Descriptors,
@@ -80,6 +85,8 @@ impl Default for Config {
             receive_buffer: None,
             notsent_lowat: Some(NOTSENT_LOWAT),
             keepalive: Some(Keepalive::default()),
+            #[cfg(feature = "_tls")]
+            tls: None,
             logger: None,
             prints_panics: false,
             descriptors: Descriptors::default(),

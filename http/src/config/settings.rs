@@ -83,6 +83,8 @@ impl Settings {
             receive_buffer,
             notsent_lowat,
             keepalive,
+            #[cfg(feature = "_tls")]
+            tls,
             logger,
             prints_panics,
             descriptors,
@@ -113,6 +115,8 @@ impl Settings {
         list.put("socket_buffers.receive", receive_buffer, &default.receive_buffer);
         list.put("notsent_lowat", notsent_lowat, &default.notsent_lowat);
         list.put("keepalive", keepalive, &default.keepalive);
+        #[cfg(feature = "_tls")]
+        list.put("tls", &tls.is_some(), &false);
         list.put("logger", &logger.is_some(), &false);
         list.put("quiet", &is_quiet, &false);
         list.put("wrap", has_wrappers, &false);

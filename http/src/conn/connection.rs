@@ -24,6 +24,8 @@ pub(crate) struct Connection {
     service: Rc<Service>,
     /// The empty lines since the last request.
     gap: Cell<Gap>,
+    /// The stream may have a handshake, which comes before the first request.
+    awaits_handshake: Cell<bool>,
     /// The connection broke or ended too early, and that is recorded.
     is_failed: Cell<bool>,
 }
@@ -42,7 +44,7 @@ pub(super) enum End {
 }
 
 impl Connection {
-    pub(crate) fn new(link: Rc<Link>, service: Rc<Service>) -> Self {
+    pub(crate) fn new(link: Rc<Link>, service: Rc<Service>, awaits_handshake: bool) -> Self {
         let output = Rc::clone(&link);
         let flush_hook = Rc::new(move || output.flush_before_park());
         let host = Rc::clone(&link.host);
@@ -52,6 +54,7 @@ impl Connection {
             host,
             service,
             gap: Cell::new(Gap::default()),
+            awaits_handshake: Cell::new(awaits_handshake),
             is_failed: Cell::new(false),
         }
     }
@@ -92,6 +95,17 @@ impl Connection {
         self.gap.set(gap);
         input.consume(count);
         Ok(())
+    }
+
+    /// Whether the stream may have a handshake, which has not ended.
+    #[inline]
+    pub(super) fn awaits_handshake(&self) -> bool {
+        self.awaits_handshake.get()
+    }
+
+    /// The handshake has ended, or begins now: there is only one.
+    pub(super) fn end_handshake(&self) {
+        self.awaits_handshake.set(false);
     }
 
     /// Notes that the connection broke or ended too early; false if that is noted already.

@@ -5,6 +5,7 @@
 //! - `serve` is the loop over the requests;
 //! - `stream` sends responses that are not bytes in memory, and runs upgraded protocols;
 //! - `settle` ends a request;
+//! - `handshake` is what comes before the first request;
 //! - `errors` chooses the response to what goes wrong, and records it;
 //! - `report` reports finished requests, `respond` encodes a response;
 //! - `connection` is the state that all of these functions are given;
@@ -18,6 +19,7 @@
 mod connection;
 mod errors;
 mod handler_faults;
+mod handshake;
 mod next;
 mod report;
 mod respond;

@@ -28,6 +28,8 @@ fn report(connection: &Connection, request: Option<&Request>) {
         begun: system_time().checked_sub(duration).unwrap_or_else(system_time),
         duration,
         peer: &link.peer,
+        #[cfg(feature = "_tls")]
+        tls: link.tls(),
         method: request.map(Request::method),
         target: request.map(Request::target),
         version: request.map(Request::version),

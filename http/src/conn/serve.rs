@@ -17,6 +17,7 @@ use super::errors::{
     refuse_and_settle, refuse_late,
 };
 use super::handler_faults::cancelled_response;
+use super::handshake::{await_first_request, shake_hands};
 use super::report::{report_lost, report_request};
 use super::settle::{answer, answer_outlined};
 use super::stream::respond_special;
@@ -37,13 +38,16 @@ enum Next {
 /// which returns `Continue`, or is over, which returns `Break` and whether it ended in good order.
 pub(crate) fn serve_activation(connection: &Connection) -> ControlFlow<io::Result<()>> {
     let (since, requests) = (connection.link().idle.resume(), connection.link().exchange.number());
+    let awaited_handshake = connection.awaits_handshake();
     // The panic of a handler is caught in `serve_request`. What unwinds to here is a cancel of the
     // fiber, or the panic of a bug in the server.
     match catch_unwind(AssertUnwindSafe(|| serve_requests(connection))) {
         Ok(Ok(End::Idle)) => {
-            // The idle time restarts only if a request came: empty lines do not keep a connection
-            // open.
-            let since = since.filter(|_| connection.link().exchange.number() == requests);
+            // The idle time restarts only if a request came, or a handshake has ended: empty lines do
+            // not keep a connection open.
+            let is_same = connection.link().exchange.number() == requests
+                && connection.awaits_handshake() == awaited_handshake;
+            let since = since.filter(|_| is_same);
             connection.link().idle.begin(since.unwrap_or(connection.host().sweep()));
             return ControlFlow::Continue(());
         }
@@ -79,6 +83,11 @@ const INCOMPLETE: &str = "a response could not be completed";
 
 #[inline]
 fn serve_requests(connection: &Connection) -> io::Result<End> {
+    if connection.awaits_handshake()
+        && let Some(end) = shake_hands(connection)?
+    {
+        return Ok(end);
+    }
     let mut buffers = connection.host().buffers.take();
     connection.link().output.begin(mem::take(&mut buffers.output));
     set_label(Some(&buffers.label));
@@ -149,6 +158,11 @@ fn next_request(connection: &Connection, buffers: &mut Buffers) -> io::Result<Ne
         match read {
             Ok(0) if input.is_empty() => return Ok(Next::End(End::Close)),
             Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+            // The client has closed the socket, and not the protocol in between, such as TLS: between
+            // two requests that cuts nothing off.
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof && input.is_empty() => {
+                return Ok(Next::End(End::Close));
+            }
             // A request has arrived: the connection is not closed for being idle.
             Ok(_) if is_closing => connection.link().idle.clear_end(),
             Ok(_) => {}
@@ -182,18 +196,6 @@ fn next_request(connection: &Connection, buffers: &mut Buffers) -> io::Result<Ne
                 _ => return Err(error),
             },
         }
-    }
-}
-
-/// In a drain, waits for the first request of a connection that was accepted a moment ago. Returns
-/// false if the connection is closed without another read.
-#[cold]
-fn await_first_request(connection: &Connection) -> io::Result<bool> {
-    match connection.link().first_request_until() {
-        Some(until) if connection.host().is_draining() => {
-            connection.link().transport.wait_until(Interest::Read, Some(until))
-        }
-        _ => Ok(false),
     }
 }
 

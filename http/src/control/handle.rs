@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use straightline_sched::sync::FlagReader;
 use straightline_sched::{FiberInfo, JoinHandle};
+#[cfg(feature = "_tls")]
+use straightline_tls::TlsConfigError;
 
 use super::connection_end::ConnectionEnd;
 use super::metrics::Metrics;
@@ -213,6 +215,31 @@ impl ServerHandle {
         timeout: Duration,
     ) -> Vec<io::Result<Vec<FiberInfo>>> {
         self.shared.shards.inspect(backtraces_max, timeout)
+    }
+
+    /// Reads the certificates, keys and other files of the server's
+    /// [TLS](crate::ServerBuilder::tls) again
+    /// ([`TlsConfig::reload`](straightline_tls::TlsConfig::reload)). New connections get the new
+    /// ones, and open connections keep theirs. [`Event::TlsReloaded`] or
+    /// [`Event::TlsReloadFailed`] reports the outcome. A server without TLS has nothing to read, and
+    /// reports nothing.
+    ///
+    /// SIGHUP [does the same](crate::ServerBuilder::on_reload).
+    ///
+    /// [`Event::TlsReloaded`]: crate::Event::TlsReloaded
+    /// [`Event::TlsReloadFailed`]: crate::Event::TlsReloadFailed
+    ///
+    /// # Blocking
+    ///
+    /// Blocks the calling thread while it reads the files. So a handler calls it by
+    /// [`sched::offload`](straightline_sched::offload). Not a yield point.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the files, and with which of them. The server goes on with what it has.
+    #[cfg(feature = "_tls")]
+    pub fn reload_tls(&self) -> Result<(), TlsConfigError> {
+        self.shared.reload_tls()
     }
 
     /// What the server has counted so far. Not a yield point; works from any thread.

@@ -7,6 +7,8 @@ use straightline_sched::{OffloadPool, OffloadStats, StatKind, Stats, sim};
 
 use super::shared::Shared;
 use crate::config::{Phase, Timeout};
+#[cfg(feature = "_tls")]
+use crate::telemetry::TlsMetrics;
 use crate::telemetry::{Counters, Exposition, Latencies, RouteNumbers};
 
 /// The numbers of a server at one moment, from [`ServerHandle::metrics`].
@@ -52,6 +54,9 @@ pub struct Metrics {
     /// Bytes of memory that the server uses for its clients, see
     /// [`Capacity::memory_bytes`](crate::Capacity::memory_bytes).
     pub memory_held: u64,
+    /// The numbers of TLS, if the server has it.
+    #[cfg(feature = "_tls")]
+    pub tls: Option<TlsMetrics>,
     /// The phase of the server's shutdown.
     pub phase: Phase,
 }
@@ -75,6 +80,8 @@ impl Metrics {
             renewals: shared.renewals.count(),
             access_log_dropped: shared.access_log.as_ref().map_or(0, |log| log.dropped()),
             memory_held: shared.memory.held(),
+            #[cfg(feature = "_tls")]
+            tls: shared.config.tls.as_ref().map(|config| shared.tls_numbers.metrics(config)),
             phase: shared.phase(),
         }
     }
@@ -86,6 +93,8 @@ impl Metrics {
         self.put_requests(&mut text);
         self.put_routes(&mut text);
         self.put_faults(&mut text);
+        #[cfg(feature = "_tls")]
+        self.tls.iter().for_each(|tls| tls.put(&mut text));
         self.put_schedulers(&mut text);
         text.finish()
     }

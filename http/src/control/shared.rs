@@ -8,6 +8,8 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 use straightline_sched::sync::FlagReader;
+#[cfg(feature = "_tls")]
+use straightline_tls::TlsConfigError;
 
 use super::loans::Loans;
 use super::memory::Memory;
@@ -17,7 +19,9 @@ use super::shards::Shards;
 use super::shutdown::Shutdown;
 use super::slot::Slot;
 use super::socket_file::SocketFile;
-use crate::config::{Address, Config, Phase};
+use crate::config::{Address, Config, Descriptors, Phase};
+#[cfg(feature = "_tls")]
+use crate::telemetry::TlsNumbers;
 use crate::telemetry::{AccessLog, Event, Observers};
 
 /// A server without its handler.
@@ -37,6 +41,9 @@ pub(crate) struct Shared {
     /// Not all shards have started: none accepts yet, because clients could take the descriptors
     /// that another shard starts with.
     is_starting: AtomicBool,
+    /// What is counted about TLS.
+    #[cfg(feature = "_tls")]
+    pub(crate) tls_numbers: TlsNumbers,
     /// The files of its Unix sockets, until the port closes.
     socket_files: Mutex<Vec<SocketFile>>,
     /// How many stuck shards were replaced.
@@ -66,11 +73,49 @@ impl Shared {
             renewals: Renewals::default(),
             shutdown: Shutdown::default(),
             is_starting: AtomicBool::new(false),
+            #[cfg(feature = "_tls")]
+            tls_numbers: TlsNumbers::default(),
             socket_files: Mutex::new(socket_files),
             replacements: AtomicU64::new(0),
             abandoned: AtomicU64::new(0),
         })
     }
+
+    /// The server starts to serve.
+    pub(crate) fn report_start(&self) {
+        let Descriptors { limit, raised_from } = self.config.descriptors;
+        let connections = self.config.capacity.connections;
+        self.observers.emit(&Event::Started { connections, descriptors: limit, raised_from });
+        #[cfg(feature = "_tls")]
+        self.report_tls_warnings();
+    }
+
+    /// Whether the listeners speak TLS.
+    pub(crate) fn is_secure(&self) -> bool {
+        #[cfg(feature = "_tls")]
+        return self.config.tls.is_some();
+        #[cfg(not(feature = "_tls"))]
+        return false;
+    }
+
+    /// Reads the certificates again, if the server has any, and reports the outcome.
+    #[cfg(feature = "_tls")]
+    pub(crate) fn reload_tls(&self) -> Result<(), TlsConfigError> {
+        let Some(config) = &self.config.tls else { return Ok(()) };
+        let outcome = config.reload();
+        self.tls_numbers.record_reload(outcome.is_ok());
+        match &outcome {
+            Ok(()) => {
+                self.observers.emit(&Event::TlsReloaded);
+                self.report_tls_warnings();
+            }
+            Err(error) => self.observers.emit(&Event::TlsReloadFailed { error }),
+        }
+        outcome
+    }
+
+    #[cfg(feature = "_tls")]
+    fn report_tls_warnings(&self) {}
 
     pub(crate) fn is_starting(&self) -> bool {
         self.is_starting.load(Ordering::SeqCst)

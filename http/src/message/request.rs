@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use http::{Method, Version, header};
 use straightline_sched::sync::FlagReader;
+#[cfg(feature = "_tls")]
+use straightline_tls::TlsInfo;
 
 use crate::body_error::BodyError;
 use crate::config::{MinRate, OnDisconnect, Peer};
@@ -169,6 +171,41 @@ impl Request {
     /// ```
     pub fn peer(&self) -> &Peer {
         &self.link.peer
+    }
+
+    /// What the TLS handshake of the connection agreed on, such as the client's certificates; `None`
+    /// if the connection is not TLS. Not a yield point.
+    ///
+    /// ```
+    /// # use straightline::Request;
+    /// fn is_known(request: &Request) -> bool {
+    ///     request.tls().is_some_and(|tls| !tls.peer_certificates().is_empty())
+    /// }
+    /// ```
+    #[cfg(feature = "_tls")]
+    pub fn tls(&self) -> Option<&TlsInfo> {
+        self.link.tls()
+    }
+
+    /// What the handshake of the connection's stream agreed on, if the stream has such a
+    /// [value](crate::Transport::info) and it is a `T`: for a [`Transport`](crate::Transport) of the
+    /// program's own. Not a yield point.
+    ///
+    /// ```
+    /// use straightline::Request;
+    ///
+    /// /// The value of a stream that comes through a proxy.
+    /// struct Forwarded(std::net::IpAddr);
+    ///
+    /// fn client(request: &mut Request) -> String {
+    ///     match request.transport_info::<Forwarded>() {
+    ///         Some(Forwarded(address)) => format!("{address} by a proxy\n"),
+    ///         None => format!("{}\n", request.peer()),
+    ///     }
+    /// }
+    /// ```
+    pub fn transport_info<T: 'static>(&self) -> Option<&T> {
+        self.link.info()
     }
 
     /// Whether the client asks to switch to `protocol` on this connection, which

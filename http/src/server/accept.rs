@@ -13,6 +13,7 @@ use straightline_sched::{
     JoinHandle, checkpoint, now, park_timeout, sleep, spawn_stackless, turn_start,
 };
 
+use super::beginning::{Beginning, secured};
 use super::state::{Registered, ShardState};
 use crate::config::{Address, CapacityLimit, OverloadPolicy, Peer, Phase};
 use crate::conn::{Connection, serve_activation};
@@ -117,7 +118,7 @@ fn accept_from<T: Transport>(
             Ok((stream, peer)) => {
                 pause = PAUSE_MIN;
                 // A client that is rejected is counted and reported.
-                let _ = admit(Box::new(stream), peer, state, None);
+                let _ = admit(stream, peer, state, secured, None);
                 checkpoint();
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => match handshakes_until {
@@ -181,11 +182,13 @@ fn has_evictable(state: &ShardState) -> bool {
 /// Where a connection leaves how it ended.
 pub(super) type EndCell = Rc<Cell<Option<io::Result<()>>>>;
 
-/// Starts a connection, or rejects it. Returns the connection's fiber.
-pub(super) fn admit(
-    stream: Box<dyn Transport>,
+/// Starts a connection, or rejects it. `begin` makes of a stream what the connection is served on.
+/// Returns the connection's fiber.
+pub(super) fn admit<T: Transport>(
+    stream: T,
     peer: Peer,
     state: &Rc<ShardState>,
+    begin: fn(T, &ShardState) -> Beginning,
     end: Option<EndCell>,
 ) -> Result<JoinHandle<()>, CapacityLimit> {
     let capacity = &state.host.capacity;
@@ -204,22 +207,24 @@ pub(super) fn admit(
         // connection too many for a while.
         state.connections.evict(state.host.sweep());
     }
-    Ok(open(stream, peer, state, end))
+    Ok(open(begin(stream, state), peer, state, end))
 }
 
 /// Starts a connection's fiber.
 fn open(
-    stream: Box<dyn Transport>,
+    beginning: Beginning,
     peer: Peer,
     state: &Rc<ShardState>,
     end: Option<EndCell>,
 ) -> JoinHandle<()> {
+    let Beginning { stream, awaits_handshake } = beginning;
     state.slot.counters.accepted.bump();
     state.host.emit(&Event::ConnectionOpened { peer: &peer });
     stream.join_set(&state.slot.streams);
     let link = Rc::new(Link::new(peer, Rc::clone(&state.host), stream, turn_start()));
     state.insert(&link, |registered| {
-        let connection = Connection::new(Rc::clone(&link), Rc::clone(&state.service));
+        let service = Rc::clone(&state.service);
+        let connection = Connection::new(Rc::clone(&link), service, awaits_handshake);
         let served = Served { connection, end, _registered: registered };
         spawn_stackless(move || served.activation())
     })
@@ -249,14 +254,17 @@ impl Served {
 
 /// Rejects a client for which there is no room.
 fn reject(
-    stream: Box<dyn Transport>,
+    stream: impl Transport,
     peer: &Peer,
     full: CapacityLimit,
     state: &ShardState,
 ) -> CapacityLimit {
     state.slot.counters.rejected.bump();
     state.host.emit(&Event::ConnectionRejected { peer, full });
-    state.rejections.send(stream);
+    // A client that expects TLS would not understand the answer.
+    if !state.host.is_secure() {
+        state.rejections.send(Box::new(stream));
+    }
     full
 }
 

@@ -9,6 +9,8 @@ use std::time::Duration;
 use slog::Logger;
 use straightline_net::{BoundListener, Keepalive};
 use straightline_sched::DriverKind;
+#[cfg(feature = "_tls")]
+use straightline_tls::TlsConfig;
 
 use super::handler::{Handler, Shareable};
 use super::local::LocalServer;
@@ -46,15 +48,11 @@ pub struct ServerBuilder {
 impl Server {
     /// Begins to build a server.
     pub fn builder() -> ServerBuilder {
-        ServerBuilder::new()
+        ServerBuilder { plan: Plan::default() }
     }
 }
 
 impl ServerBuilder {
-    fn new() -> Self {
-        Self { plan: Plan::default() }
-    }
-
     /// Adds an address to listen on: text such as `"127.0.0.1:8080"` or `"unix:/run/app.sock"`, a
     /// host and a port, a [`SocketAddr`](std::net::SocketAddr), a [`Path`](std::path::Path), and
     /// whatever else converts into an [`Address`]. A name is resolved, and its first address
@@ -130,6 +128,22 @@ impl ServerBuilder {
     /// ```
     pub fn inherited_listeners(mut self) -> Self {
         self.plan.ports.extend(Port::inherited());
+        self
+    }
+
+    /// Serves HTTPS: all listeners of this server speak TLS. Default: none does.
+    ///
+    /// For HTTP beside it, such as an [`https::redirect`](crate::https::redirect), make a second
+    /// server and let it [use this one's shards](Server::also). A stream that the program gives to
+    /// [`ServerHandle::serve`](crate::ServerHandle::serve) is served as it is: give it a
+    /// [`TlsStream`](straightline_tls::TlsStream).
+    ///
+    /// A client for which there is no room is disconnected without an answer. The certificates are
+    /// read again at SIGHUP ([`on_reload`](Self::on_reload)), and by
+    /// [`reload_tls`](crate::ServerHandle::reload_tls).
+    #[cfg(feature = "_tls")]
+    pub fn tls(mut self, config: TlsConfig) -> Self {
+        self.plan.config.tls = Some(config);
         self
     }
 
@@ -217,10 +231,8 @@ impl ServerBuilder {
         self
     }
 
-    /// What happens when all shards are stuck and no further shard may be started. A lock of the
-    /// standard library whose holder waits, for example a `LazyLock` whose initialiser waits, can
-    /// cause this: each shard in turn blocks on the lock, and no thread can undo that. Default:
-    /// [`AllStuck::EndServer`].
+    /// What happens when all shards are stuck and no further shard may be started: each in turn may
+    /// block on a `LazyLock` whose initialiser waits. Default: [`AllStuck::EndServer`].
     pub fn all_stuck(mut self, what: AllStuck) -> Self {
         self.plan.config.all_stuck = what;
         self
@@ -265,12 +277,9 @@ impl ServerBuilder {
 
     /// How many bytes the kernel keeps for each TCP connection: of a response until the client has
     /// acknowledged it, and of a request until it is read. These are `SO_SNDBUF` and `SO_RCVBUF`,
-    /// see [`ListenOptions::send_buffer`] and [`ListenOptions::receive_buffer`]. Default: `None`
-    /// for both: the kernel chooses by the speed of each connection (up to 4 MiB and 6 MiB on most
+    /// see [`ListenOptions`](straightline_net::ListenOptions::send_buffer). Default: `None` for
+    /// both: the kernel chooses by the speed of each connection (up to 4 MiB and 6 MiB on most
     /// systems). [`notsent_lowat`](Self::notsent_lowat) bounds the memory of a slow client anyway.
-    ///
-    /// [`ListenOptions::send_buffer`]: straightline_net::ListenOptions::send_buffer
-    /// [`ListenOptions::receive_buffer`]: straightline_net::ListenOptions::receive_buffer
     ///
     /// ```
     /// use straightline::{Request, Server};
@@ -286,11 +295,9 @@ impl ServerBuilder {
     }
 
     /// How many bytes of a response may wait in the kernel to be sent, for each TCP connection:
-    /// `TCP_NOTSENT_LOWAT`, see [`ListenOptions::notsent_lowat`]. It bounds the memory for a client
-    /// that does not read. Default: 128 KiB, which a fast client reads in a wake-up or two; `None`
-    /// is the system's default, usually without a bound.
-    ///
-    /// [`ListenOptions::notsent_lowat`]: straightline_net::ListenOptions::notsent_lowat
+    /// `TCP_NOTSENT_LOWAT`, see [`ListenOptions`](straightline_net::ListenOptions::notsent_lowat).
+    /// It bounds the memory for a client that does not read. Default: 128 KiB, which a fast client
+    /// reads in a wake-up or two; `None` is the system's default, usually without a bound.
     pub fn notsent_lowat(mut self, bytes: Option<usize>) -> Self {
         self.plan.config.notsent_lowat = bytes;
         self
@@ -403,15 +410,11 @@ impl ServerBuilder {
         self
     }
 
-    /// Without a [`logger`](Self::logger) and an [`observer`](Self::observer), a server tells
-    /// faults on standard error, one line each (a report of a fiber has several): a fiber that
-    /// keeps its thread, a response that could not be completed, a handler whose timeout expired,
-    /// an accept or a listener that failed, clients that were refused because there are too many, a
-    /// shutdown that force-closed connections. The lines of each kind are limited to five in ten
-    /// seconds, and a number tells how many more there were. What clients did wrong is counted, and
-    /// told in one line a minute at most. The panic hook prints panics.
-    ///
-    /// This turns all of it off, except for the panic hook.
+    /// Without a [`logger`](Self::logger) and an [`observer`](Self::observer), a server tells its
+    /// faults on standard error, such as a fiber that keeps its thread, or clients that were refused
+    /// because there are too many: five lines of each kind in ten seconds, and then how many more
+    /// there were. What clients did wrong is one line a minute. This turns it off, except for the
+    /// panics that the panic hook prints.
     ///
     /// ```
     /// use straightline::{Request, Server};
@@ -436,8 +439,9 @@ impl ServerBuilder {
     }
 
     /// Code that runs at SIGHUP: for example, it reads a settings file again, or reopens a log
-    /// file. Without such code, nothing is reloaded. In both cases
-    /// [`Event::Reloaded`](crate::Event::Reloaded) reports the outcome.
+    /// file. [`Event::Reloaded`](crate::Event::Reloaded) reports the outcome, also if there is no
+    /// such code and nothing to reload. A server with TLS reads its certificates again before that,
+    /// also without such code, and reports that by events of their own.
     ///
     /// The code runs on a thread of its own, and may take long. If another signal arrives
     /// meanwhile, the code runs once more afterwards.

@@ -13,7 +13,6 @@ use std::sync::Arc;
 use straightline_sched::sync::Flag;
 use straightline_sched::{self as sched, FiberBuilder, sim};
 
-use super::running::started;
 use super::shard::{Calls, force_close, live, new_state};
 use super::shutdown_report::ShutdownReport;
 use super::signals::SignalThread;
@@ -68,7 +67,7 @@ impl LocalServer {
         signals: Option<SignalThread>,
     ) -> io::Result<Self> {
         record_places(shared.config.prints_panics);
-        shared.observers.emit(&started(&shared.config));
+        shared.report_start();
         let ended = Arc::new(Flag::new());
         let (begun, end) = (Rc::new(RefCell::new(None)), SetOnDrop(Arc::clone(&ended)));
         let here = Rc::clone(&begun);

@@ -13,9 +13,9 @@ use super::handler::ServiceFactory;
 use super::launch::{Launch, Message, Shard};
 use super::shutdown_report::ShutdownReport;
 use super::signals::SignalThread;
-use crate::config::{Address, Config, Descriptors, Phase, Settings};
+use crate::config::{Address, Phase, Settings};
 use crate::control::{Listener, ServerHandle, Shared, Slot};
-use crate::telemetry::{Event, record_places};
+use crate::telemetry::record_places;
 
 /// A server whose sockets are open.
 ///
@@ -177,7 +177,7 @@ impl Server {
     pub fn run(self) -> io::Result<ShutdownReport> {
         let Self { shared, factory, shards, guests, _signals, _files } = self;
         record_places(shared.config.prints_panics);
-        shared.observers.emit(&started(&shared.config));
+        shared.report_start();
         let (guests, guests_shards, _guests_files) = begin_guests(guests);
         let (launch, messages) = Launch::new(&shared, factory, &guests);
         // Also if the wait below is unwound.
@@ -267,12 +267,6 @@ fn finish(shared: &Shared) {
     }
 }
 
-pub(super) fn started(config: &Config) -> Event<'static> {
-    let Descriptors { limit, raised_from } = config.descriptors;
-    let connections = config.capacity.connections;
-    Event::Started { connections, descriptors: limit, raised_from }
-}
-
 /// What keeps the sockets' files and the signals of a server.
 type Keep = (Option<SignalThread>, RemoveFiles);
 
@@ -282,7 +276,7 @@ fn begin_guests(guests: Vec<Server>) -> (Arc<Guests>, Vec<Vec<Vec<Listener>>>, V
     for guest in guests {
         let Server { shared, factory, shards: own, guests: _, _signals: signals, _files: files } =
             guest;
-        shared.observers.emit(&started(&shared.config));
+        shared.report_start();
         all.push(Guest::new(shared, factory));
         shards.push(own);
         kept.push((signals, files));

@@ -11,6 +11,7 @@ use std::rc::Rc;
 use straightline_sched::{Fiber, JoinHandle};
 
 use super::accept::{admit, wait_for_room};
+use super::beginning::Beginning;
 use super::state::ShardState;
 use crate::config::{OverloadPolicy, Peer};
 use crate::control::ConnectionEnd;
@@ -29,7 +30,7 @@ pub(super) fn serve_stream(
         return ConnectionEnd::Unserved;
     }
     let result = Rc::new(Cell::new(None));
-    match admit(stream, peer, state, Some(Rc::clone(&result))) {
+    match admit(stream, peer, state, Beginning::given, Some(Rc::clone(&result))) {
         Ok(fiber) => await_end(state, fiber, &result),
         Err(full) => ConnectionEnd::Rejected(full),
     }

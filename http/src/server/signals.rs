@@ -141,7 +141,16 @@ impl SignalTask {
     }
 }
 
+/// The certificates, and then what the program has: neither depends on the outcome of the other.
 fn reload(shared: &Shared, reload: Option<&Reload>) {
+    #[cfg(feature = "_tls")]
+    {
+        // The outcome is an event.
+        let _ = shared.reload_tls();
+    }
+    if reload.is_none() && shared.is_secure() {
+        return; // something was reloaded, and that is reported
+    }
     let outcome = reload.map(|reload| {
         catch_unwind(AssertUnwindSafe(reload))
             .unwrap_or_else(|_| Err(io::Error::other("it panicked")))

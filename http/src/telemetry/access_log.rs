@@ -28,7 +28,8 @@ pub enum AccessLogFormat {
     Combined,
     /// A JSON object, with the keys `time` (RFC 3339), `peer`, `method`, `target`, `version`,
     /// `status`, `bytes`, `duration_us`, `outcome` (see [`Outcome::name`](crate::Outcome::name)),
-    /// `route`, `host`, `referer` and `user_agent`; the last four may be null.
+    /// `route`, `host`, `referer` and `user_agent`; the last four may be null. If the connection is
+    /// TLS, also `tls_version`, `tls_cipher`, `tls_server_name` (or null) and `tls_resumed`.
     Json,
 }
 
@@ -50,6 +51,16 @@ pub(crate) struct Entry<'e> {
     pub(crate) host: Option<&'e [u8]>,
     pub(crate) referer: Option<&'e [u8]>,
     pub(crate) user_agent: Option<&'e [u8]>,
+    pub(crate) tls: Option<TlsWords<'e>>,
+}
+
+/// What is said about the TLS of a request's connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TlsWords<'e> {
+    version: &'e str,
+    cipher_suite: &'e str,
+    server_name: Option<&'e str>,
+    is_resumed: bool,
 }
 
 impl<'e> Entry<'e> {
@@ -74,8 +85,24 @@ impl<'e> Entry<'e> {
             host: field("host"),
             referer: field("referer"),
             user_agent: field("user-agent"),
+            tls: tls_words(request),
         }
     }
+}
+
+#[cfg(feature = "_tls")]
+fn tls_words<'e>(request: &FinishedRequest<'e>) -> Option<TlsWords<'e>> {
+    request.tls.map(|info| TlsWords {
+        version: info.version(),
+        cipher_suite: info.cipher_suite(),
+        server_name: info.server_name(),
+        is_resumed: info.is_resumed(),
+    })
+}
+
+#[cfg(not(feature = "_tls"))]
+fn tls_words<'e>(_: &FinishedRequest<'e>) -> Option<TlsWords<'e>> {
+    None
 }
 
 impl AccessLogFormat {
@@ -181,6 +208,12 @@ fn json(line: &mut String, entry: &Entry<'_>) -> std::fmt::Result {
     member(line, "host", entry.host)?;
     member(line, "referer", entry.referer)?;
     member(line, "user_agent", entry.user_agent)?;
+    if let Some(TlsWords { version, cipher_suite, server_name, is_resumed }) = entry.tls {
+        member(line, "tls_version", Some(version.as_bytes()))?;
+        member(line, "tls_cipher", Some(cipher_suite.as_bytes()))?;
+        member(line, "tls_server_name", server_name.map(str::as_bytes))?;
+        write!(line, ",\"tls_resumed\":{is_resumed}")?;
+    }
     line.push('}');
     Ok(())
 }
@@ -286,6 +319,7 @@ mod tests {
             host: Some(b"example.org"),
             referer: None,
             user_agent: Some(b"a\"b\\c\n\xff"),
+            tls: None,
         }
     }
 
@@ -313,6 +347,24 @@ mod tests {
         let none = Entry { line: None, status: 0, ..entry() };
         assert!(AccessLogFormat::Common.line(&none).ends_with("] \"-\" 000 1234\n"));
         assert!(AccessLogFormat::Json.line(&none).contains("\"method\":null,\"target\":null"));
+    }
+
+    #[test]
+    fn a_json_line_says_what_a_tls_connection_agreed_on() {
+        let tls = TlsWords {
+            version: "TLSv1.3",
+            cipher_suite: "TLS_AES_128_GCM_SHA256",
+            server_name: None,
+            is_resumed: true,
+        };
+        let line = AccessLogFormat::Json.line(&Entry { tls: Some(tls), ..entry() });
+        let end = ",\"tls_version\":\"TLSv1.3\",\"tls_cipher\":\"TLS_AES_128_GCM_SHA256\",\
+                   \"tls_server_name\":null,\"tls_resumed\":true}\n";
+        assert!(line.ends_with(end), "{line}");
+        let tls = TlsWords { server_name: Some("example.org"), is_resumed: false, ..tls };
+        let line = AccessLogFormat::Json.line(&Entry { tls: Some(tls), ..entry() });
+        let end = ",\"tls_server_name\":\"example.org\",\"tls_resumed\":false}\n";
+        assert!(line.ends_with(end), "{line}");
     }
 
     #[test]

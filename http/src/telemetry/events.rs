@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use http::Method;
 use straightline_sched::Report;
+#[cfg(feature = "_tls")]
+use straightline_tls::{HandshakeError, TlsConfigError, TlsInfo};
 
 use super::escaped::Escaped;
 use super::finished_request::FinishedRequest;
@@ -242,6 +244,35 @@ pub enum Event<'e> {
         /// `None` if there is no such code.
         outcome: Option<Result<(), &'e io::Error>>,
     },
+    /// A client and the server have agreed on TLS. Requests follow.
+    #[cfg(feature = "_tls")]
+    #[non_exhaustive]
+    TlsHandshake {
+        /// The client.
+        peer: &'e Peer,
+        /// What they agreed on.
+        info: &'e TlsInfo,
+    },
+    /// A TLS handshake failed, and the connection is closed.
+    #[cfg(feature = "_tls")]
+    #[non_exhaustive]
+    TlsHandshakeFailed {
+        /// The client.
+        peer: &'e Peer,
+        /// Why.
+        error: &'e HandshakeError,
+    },
+    /// The certificates and the other files of TLS were read again, and new connections get them.
+    #[cfg(feature = "_tls")]
+    TlsReloaded,
+    /// The certificates and the other files of TLS could not be read again. The server goes on with
+    /// the old ones.
+    #[cfg(feature = "_tls")]
+    #[non_exhaustive]
+    TlsReloadFailed {
+        /// What is wrong, and with which file.
+        error: &'e TlsConfigError,
+    },
     /// A shutdown has reached a phase.
     #[non_exhaustive]
     ShutdownAdvanced {
@@ -298,6 +329,8 @@ impl Event<'_> {
             | Self::HandlerPanicked { peer, .. }
             | Self::ResponseFailed { peer, .. } => Some(peer),
             Self::RequestFinished(request) => Some(request.peer),
+            #[cfg(feature = "_tls")]
+            Self::TlsHandshake { peer, .. } | Self::TlsHandshakeFailed { peer, .. } => Some(peer),
             _ => None,
         }
     }
@@ -367,6 +400,19 @@ impl fmt::Display for Event<'_> {
                 "every shard is stuck ({shards}), and no other may start: no client is served"
             ),
             Self::Reloaded { outcome } => fmt_reloaded(f, *outcome),
+            #[cfg(feature = "_tls")]
+            Self::TlsHandshake { info, .. } => fmt_handshake(f, info),
+            #[cfg(feature = "_tls")]
+            Self::TlsHandshakeFailed { error, .. } => {
+                write!(f, "the TLS handshake failed: {}", Escaped(error))
+            }
+            #[cfg(feature = "_tls")]
+            Self::TlsReloaded => f.write_str("TLS: the certificates are reloaded"),
+            #[cfg(feature = "_tls")]
+            Self::TlsReloadFailed { error } => {
+                let error = Escaped(error);
+                write!(f, "TLS: the reload failed, the old certificates are kept: {error}")
+            }
             Self::ShutdownAdvanced { phase } => f.write_str(words_of(*phase)),
             Self::ShardDrained { shard, force_closed } => {
                 write!(f, "shard {shard} is drained, {force_closed} connections are force-closed")
@@ -409,6 +455,15 @@ fn fmt_reloaded(
         Some(Ok(())) => f.write_str("SIGHUP: reloaded"),
         Some(Err(error)) => write!(f, "SIGHUP: the reload failed: {error}"),
     }
+}
+
+#[cfg(feature = "_tls")]
+fn fmt_handshake(f: &mut fmt::Formatter<'_>, info: &TlsInfo) -> fmt::Result {
+    let resumed = if info.is_resumed() { ", resumed" } else { "" };
+    write!(f, "{} with {}{resumed}", info.version(), info.cipher_suite())?;
+    let name = info.server_name().map(Escaped);
+    name.map_or(Ok(()), |name| write!(f, ", for {name}"))?;
+    write!(f, ", in {:?}", info.duration())
 }
 
 fn fmt_descriptors(

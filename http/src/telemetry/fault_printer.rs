@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use straightline_sched::{now, sim, stderr};
+#[cfg(feature = "_tls")]
+use straightline_tls::HandshakeFailure;
 
 use super::escaped::boundary_below;
 use super::events::Event;
@@ -50,6 +52,8 @@ struct ClientFaults {
     refused: u64,
     slow: u64,
     failed: u64,
+    /// TLS handshakes.
+    handshakes: u64,
 }
 
 /// How an event is told.
@@ -189,10 +193,15 @@ impl State {
             }
         }
         if is_over(self.clients.since, CLIENTS_INTERVAL) {
-            let ClientFaults { refused, slow, failed, .. } = std::mem::take(&mut self.clients);
+            let faults = std::mem::take(&mut self.clients);
+            let ClientFaults { refused, slow, failed, handshakes, .. } = faults;
+            let handshakes = match handshakes {
+                0 => String::new(),
+                count => format!(", {count} TLS handshakes failed"),
+            };
             lines.push(format!(
                 "faults of clients: {refused} requests were refused, {slow} clients were too slow, \
-                 {failed} connections broke"
+                 {failed} connections broke{handshakes}"
             ));
         }
     }
@@ -232,6 +241,15 @@ fn telling(event: &Event<'_>) -> Telling {
         Event::ConnectionFailed { .. } | Event::AcceptFailed { .. } => {
             Telling::Client(|clients| &mut clients.failed)
         }
+        #[cfg(feature = "_tls")]
+        Event::TlsHandshakeFailed { error, .. } => match error.failure() {
+            HandshakeFailure::Overloaded => Telling::Line(Kind::Overload),
+            // It may be a fault of this side.
+            HandshakeFailure::Other => Telling::Line(Kind::Other),
+            _ => Telling::Client(|clients| &mut clients.handshakes),
+        },
+        #[cfg(feature = "_tls")]
+        Event::TlsReloadFailed { .. } => Telling::Line(Kind::Other),
         _ => Telling::Nothing,
     }
 }

@@ -3,6 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use http::{Method, StatusCode, Version};
+#[cfg(feature = "_tls")]
+use straightline_tls::TlsInfo;
 
 use crate::config::{Peer, Timeout};
 use crate::proto::{Headers, RefusalKind};
@@ -32,6 +34,9 @@ pub struct FinishedRequest<'e> {
     pub duration: Duration,
     /// The client.
     pub peer: &'e Peer,
+    /// What the TLS handshake of its connection agreed on, if the connection is TLS.
+    #[cfg(feature = "_tls")]
+    pub tls: Option<&'e TlsInfo>,
     /// The method; like the target and the fields it is what wrappers have made of it. `None` if
     /// the head was refused or did not arrive. A head is refused as a whole, also if its request
     /// line is fine: for an announced body that is too long, for an unknown expectation, for an

@@ -98,6 +98,16 @@ impl Latencies {
     }
 }
 
+#[cfg(feature = "_tls")]
+impl Latencies {
+    /// Counts one duration.
+    pub(crate) fn record(&mut self, duration: Duration) {
+        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        self.buckets[bucket_of(nanos)] += 1;
+        self.sum_nanos = self.sum_nanos.wrapping_add(nanos);
+    }
+}
+
 impl Default for Latencies {
     fn default() -> Self {
         Self { buckets: [0; BUCKETS], sum_nanos: 0 }

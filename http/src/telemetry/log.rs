@@ -49,6 +49,10 @@ impl Observer for LogObserver {
             | Event::Reloaded { outcome: Some(Err(_)) }
             | Event::ListenerFailed { .. }
             | Event::AcceptFailed { pause: None, .. } => error!(self.logger, "{text}"),
+            #[cfg(feature = "_tls")]
+            Event::TlsReloadFailed { .. } => error!(self.logger, "{text}"),
+            #[cfg(feature = "_tls")]
+            Event::TlsReloaded => info!(self.logger, "{text}"),
             Event::AllStuck { .. } => crit!(self.logger, "{text}"),
             Event::ListenersLent { .. } | Event::ShardRenewed { .. } => {
                 warn!(self.logger, "{text}");

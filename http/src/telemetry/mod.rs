@@ -18,6 +18,8 @@ mod panics;
 mod plain;
 mod prometheus;
 mod route_counters;
+#[cfg(feature = "_tls")]
+mod tls_metrics;
 
 pub(crate) use abort::abort;
 pub use access_log::AccessLogFormat;
@@ -34,3 +36,7 @@ pub(crate) use panics::{contain, message_of, record_places, take_place};
 pub(crate) use prometheus::Exposition;
 pub(crate) use route_counters::RouteCounters;
 pub use route_counters::RouteNumbers;
+#[cfg(feature = "_tls")]
+pub use tls_metrics::TlsMetrics;
+#[cfg(feature = "_tls")]
+pub(crate) use tls_metrics::TlsNumbers;

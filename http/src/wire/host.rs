@@ -12,6 +12,8 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use straightline_sched as sched;
 use straightline_sched::sync::{Flag, FlagReader};
+#[cfg(feature = "_tls")]
+use straightline_tls::{HandshakeError, TlsConfig, TlsInfo};
 
 use super::buffers::BufferPool;
 use crate::config::{Capacity, OnDisconnect, PanicPolicy, Peer, Timeouts};
@@ -78,6 +80,17 @@ impl Host {
         ServerHandle::new(&self.shared)
     }
 
+    /// Whether the server's listeners speak TLS.
+    pub(crate) fn is_secure(&self) -> bool {
+        self.shared.is_secure()
+    }
+
+    /// The TLS that the server's listeners speak.
+    #[cfg(feature = "_tls")]
+    pub(crate) fn tls(&self) -> Option<&TlsConfig> {
+        self.shared.config.tls.as_ref()
+    }
+
     /// Whether the server has wrappers around its handlers.
     pub(crate) fn has_wrappers(&self) -> bool {
         self.shared.config.has_wrappers
@@ -120,6 +133,22 @@ impl Host {
             PanicPolicy::DrainShard => self.slot.ask_for_renewal(),
             PanicPolicy::Abort => abort(event),
         }
+    }
+
+    /// A TLS handshake has succeeded.
+    #[cfg(feature = "_tls")]
+    #[cold]
+    pub(crate) fn record_handshake(&self, peer: &Peer, info: &TlsInfo) {
+        self.shared.tls_numbers.record(info);
+        self.emit(&Event::TlsHandshake { peer, info });
+    }
+
+    /// A TLS handshake has failed.
+    #[cfg(feature = "_tls")]
+    #[cold]
+    pub(crate) fn record_failed_handshake(&self, peer: &Peer, error: &HandshakeError) {
+        self.shared.tls_numbers.record_failed(error.failure());
+        self.emit(&Event::TlsHandshakeFailed { peer, error });
     }
 
     /// A client was not served because all clients together use as much memory as they may.

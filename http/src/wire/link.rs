@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use straightline_sched::{checkpoint, now, turn_start};
+#[cfg(feature = "_tls")]
+use straightline_tls::TlsInfo;
 
 use super::disconnect::Watch;
 use super::exchange::{Exchange, Expectation};
@@ -78,6 +80,17 @@ impl Link {
     /// Whether there is no client.
     pub(crate) fn is_detached(&self) -> bool {
         self.is_detached
+    }
+
+    /// What the stream's handshake agreed on, if it is of that type.
+    pub(crate) fn info<T: 'static>(&self) -> Option<&T> {
+        self.transport.info()?.downcast_ref()
+    }
+
+    /// What the TLS handshake agreed on, if the stream is TLS.
+    #[cfg(feature = "_tls")]
+    pub(crate) fn tls(&self) -> Option<&TlsInfo> {
+        self.info()
     }
 
     /// A request goes to its handler.

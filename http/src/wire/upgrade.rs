@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 use straightline_sched::poll_checkpoint;
 use straightline_sched::sync::{FlagReader, Ready};
 use straightline_sched::{Interest, checkpoint, now};
+#[cfg(feature = "_tls")]
+use straightline_tls::TlsInfo;
 
 use super::link::Link;
 use super::protocol::Protocol;
@@ -105,6 +107,17 @@ impl Upgraded {
     /// The client's address. Not a yield point.
     pub fn peer(&self) -> &Peer {
         &self.link.peer
+    }
+
+    /// As [`Request::tls`](crate::Request::tls). Not a yield point.
+    #[cfg(feature = "_tls")]
+    pub fn tls(&self) -> Option<&TlsInfo> {
+        self.link.tls()
+    }
+
+    /// As [`Request::transport_info`](crate::Request::transport_info). Not a yield point.
+    pub fn transport_info<T: 'static>(&self) -> Option<&T> {
+        self.link.info()
     }
 
     /// Ends each call that reads with [`TimedOut`](ErrorKind::TimedOut) once it has waited for

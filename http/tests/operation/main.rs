@@ -6,6 +6,7 @@ mod common;
 mod draining;
 mod ending;
 mod existing_listeners;
+mod handshakes;
 mod hostile_values;
 mod listeners;
 mod local;

@@ -4,6 +4,7 @@
 mod common;
 
 mod panics;
+mod redirects;
 mod serving;
 mod streams;
 mod streams_that_fail;

@@ -5,10 +5,10 @@ use crate::handshake_limits::HandshakeLimits;
 /// Finds a name of an application protocol that cannot be sent.
 pub(crate) fn check_alpn(protocols: &[Vec<u8>]) -> Result<(), &'static str> {
     let is_bad = |name: &Vec<u8>| name.is_empty() || name.len() > 255;
-    match protocols.iter().any(is_bad) {
-        true => Err("the name of an application protocol (ALPN) must have 1 to 255 bytes"),
-        false => Ok(()),
+    if protocols.iter().any(is_bad) {
+        return Err("the name of an application protocol (ALPN) must have 1 to 255 bytes");
     }
+    Ok(())
 }
 
 /// Finds limits with which no handshake could succeed.

@@ -46,7 +46,7 @@ pub(crate) fn next_update(list: &[u8]) -> der::Result<Option<SystemTime>> {
     }
 }
 
-fn time<'a>(dates: &mut SliceReader<'a>) -> der::Result<SystemTime> {
+fn time(dates: &mut SliceReader<'_>) -> der::Result<SystemTime> {
     let date = AnyRef::decode(dates)?;
     let since_1970 = match date.tag() {
         Tag::UtcTime => date.decode_as::<UtcTime>()?.to_unix_duration(),

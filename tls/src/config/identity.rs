@@ -243,10 +243,10 @@ fn dated_warnings(leaf: &CertificateDer<'_>) -> Vec<TlsWarningKind> {
 /// The first certificate that the next one has not issued.
 fn broken_link(chain: &[CertificateDer<'_>]) -> Option<TlsWarningKind> {
     let is_issued_by = |pair: &[CertificateDer<'_>]| {
-        let [issued, issuer] = pair else { return true };
-        let parsed = EndEntityCert::try_from(issued).and_then(|issued| {
-            let issuer = EndEntityCert::try_from(issuer)?;
-            Ok(issued.issuer() == issuer.subject())
+        let [lower, upper] = pair else { return true };
+        let parsed = EndEntityCert::try_from(lower).and_then(|lower| {
+            let upper = EndEntityCert::try_from(upper)?;
+            Ok(lower.issuer() == upper.subject())
         });
         parsed.unwrap_or(true)
     };

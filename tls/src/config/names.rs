@@ -56,8 +56,8 @@ impl CertificatesByName {
         Some((Self { default, exact, wildcards, misses }, warnings))
     }
 
-    /// The certificate for that name. A wildcard stands for one label (RFC 9525, 6.3), and a name as
-    /// it is goes before a wildcard.
+    /// The certificate for that name. A wildcard stands for one label (RFC 9525, 6.3), and a name
+    /// as it is goes before a wildcard.
     pub(crate) fn find(&self, name: &str) -> Option<&Arc<CertifiedKey>> {
         let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
         let wildcard = || {

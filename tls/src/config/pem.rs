@@ -1,9 +1,9 @@
 //! The sections of PEM text (RFC 7468), with nothing skipped silently.
 //!
-//! rustls's reader finds the sections that it knows and skips all else, so that a broken marker or a
-//! file of another kind looks like an empty file. This reader finds all sections first, says what is
-//! wrong with the text between them, and gives rustls's reader one section at a time. Explanatory
-//! text between sections is allowed (RFC 7468, 2), as `openssl` writes some.
+//! rustls's reader finds the sections that it knows and skips all else, so that a broken marker or
+//! a file of another kind looks like an empty file. This reader finds all sections first, says what
+//! is wrong with the text between them, and gives rustls's reader one section at a time.
+//! Explanatory text between sections is allowed (RFC 7468, 2), as `openssl` writes some.
 
 use rustls::pki_types::pem::PemObject;
 
@@ -128,3 +128,61 @@ fn other_encoding(bytes: &[u8]) -> Option<&'static str> {
 
 /// The length of a line of base64, except for the last of a section (RFC 7468, 2).
 const BASE64_LINE: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use quickcheck::quickcheck;
+    use rustls::pki_types::CertificateDer;
+    use zeroize::Zeroizing;
+
+    use super::*;
+
+    fn content(bytes: &[u8]) -> Content {
+        let bytes = Zeroizing::new(bytes.to_vec());
+        Content { place: Place::Bytes("the test"), bytes, is_readable_by_others: false }
+    }
+
+    fn decoded(content: &Content) -> Vec<Vec<u8>> {
+        let sections = sections(content).unwrap();
+        let decode = |section: &Section<'_>| {
+            let certificate: CertificateDer<'static> = section.decode(&content.place).unwrap();
+            certificate.to_vec()
+        };
+        sections.iter().map(decode).collect()
+    }
+
+    const GOOD: &str = "-----BEGIN CERTIFICATE-----\nAQID\n-----END CERTIFICATE-----";
+
+    #[test]
+    fn the_sections_are_found_with_any_ends_of_lines() {
+        for (end, after) in [("\n", ""), ("\r\n", ""), (" \n", "\n\n"), ("\n", "\nsubject=x\n")] {
+            let text = format!("# comment{end}{GOOD}{end}{GOOD}{after}").replace('\n', end);
+            let text = text.replace("\r\r", "\r");
+            assert_eq!(decoded(&content(text.as_bytes())), [[1, 2, 3], [1, 2, 3]], "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_line_of_a_section_is_that_of_its_first_marker() {
+        let text = format!("one\n\n{GOOD}\nfive\n{GOOD}");
+        let content = content(text.as_bytes());
+        let lines: Vec<usize> = sections(&content).unwrap().iter().map(|one| one.line).collect();
+        assert_eq!(lines, [3, 7]);
+    }
+
+    quickcheck! {
+        fn no_bytes_make_it_panic(bytes: Vec<u8>) -> bool {
+            let _ = sections(&content(&bytes));
+            true
+        }
+
+        fn a_certificate_with_a_changed_byte_is_found_or_refused(at: usize, byte: u8) -> bool {
+            let mut bytes = format!("{GOOD}\n{GOOD}\n").into_bytes();
+            let at = at % bytes.len();
+            bytes[at] = byte;
+            // A section is never lost silently. One that is labelled otherwise is for the caller.
+            sections(&content(&bytes)).is_ok_and(|sections| sections.len() == 2)
+                || sections(&content(&bytes)).is_err()
+        }
+    }
+}

@@ -37,8 +37,8 @@ pub enum TlsWarningKind {
         /// The name.
         name: Box<str>,
     },
-    /// A certificate of the chain is not issued by the one behind it (RFC 8446, 4.4.2). Most clients
-    /// sort that out; some do not.
+    /// A certificate of the chain is not issued by the one behind it (RFC 8446, 4.4.2). Most
+    /// clients sort that out; some do not.
     ChainBroken {
         /// The number of that certificate in the chain, from 1.
         number: usize,

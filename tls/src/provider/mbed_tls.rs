@@ -2,11 +2,11 @@
 //!
 //! Three things are this crate's own:
 //!
-//! - The lists. The provider's offer finite-field groups and suites, and rustls takes a group by the
-//!   client's order.
+//! - The lists. The provider's offer finite-field groups and suites, and rustls takes a group by
+//!   the client's order.
 //! - The generator under keys and signatures ([`Generator`]), so that a simulation determines them.
-//! - The keys ([`SigningKeys`]): the provider's has a lock around each signature, which lets one core
-//!   sign at a time, and it does not tell its public key.
+//! - The keys ([`SigningKeys`]): the provider's has a lock around each signature, which lets one
+//!   core sign at a time, and it does not tell its public key.
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,7 +1,7 @@
 //! Who computes: the cryptography under the protocol.
 //!
-//! A feature of this crate offers a provider, and the configuration chooses one. Both providers have
-//! lists of this crate's own, so that an update of a provider changes nothing silently.
+//! A feature of this crate offers a provider, and the configuration chooses one. Both providers
+//! have lists of this crate's own, so that an update of a provider changes nothing silently.
 
 #[cfg(feature = "aws-lc-rs")]
 mod aws_lc;
@@ -20,22 +20,25 @@ pub(crate) use random::RANDOM;
 
 /// The library that does the cryptography.
 ///
-/// | | cipher suites of TLS 1.3 and (ECDHE only) 1.2, in this order | groups, in this order |
-/// |---|---|---|
-/// | `MbedTls` | AES-128-GCM, AES-256-GCM, `ChaCha20-Poly1305` | X25519, P-256, P-384 |
-/// | `AwsLc` | AES-128-GCM, AES-256-GCM, `ChaCha20-Poly1305` | X25519MLKEM768, X25519, P-256, P-384 |
+/// Both have these cipher suites in this order, for TLS 1.3 and (with ECDHE) for 1.2: AES-128-GCM,
+/// AES-256-GCM, `ChaCha20-Poly1305`. The groups of the key exchange are, in this order:
 ///
-/// The server's order decides. There is no finite-field Diffie-Hellman, neither as group nor as
-/// suite: it costs the server a hundred times what it costs the client, which is a denial of
-/// service.
+/// | provider | groups |
+/// |---|---|
+/// | `MbedTls` | X25519, P-256, P-384 |
+/// | `AwsLc` | X25519MLKEM768, X25519, P-256, P-384 |
+///
+/// Among the suites the server's order decides, and among the groups the client's. There is no
+/// finite-field Diffie-Hellman, neither as group nor as suite: a client that asks for it makes the
+/// server compute for far longer than the client does, which is a denial of service.
 ///
 /// # Randomness
 ///
 /// Nonces, the random bytes of a hello and the keys of tickets come from the system, and in a
 /// [simulation](straightline_sched::sim) from its seed. With `MbedTls` the keys of the exchange and
-/// the signatures do too, so a simulated handshake is the same in each run. `AwsLc` draws these from
-/// the system always: there the bytes of a simulated handshake differ from run to run. Their number
-/// may differ too, since an ECDSA signature has 70 to 72 bytes.
+/// the signatures do too, so a simulated handshake is the same in each run. `AwsLc` draws these
+/// from the system always: there the bytes of a simulated handshake differ from run to run. Their
+/// number may differ too, since an ECDSA signature has 70 to 72 bytes.
 ///
 /// ```
 /// use straightline_tls::TlsProvider;
@@ -93,6 +96,10 @@ impl TlsProvider {
     }
 
     /// The provider for rustls. There is one of each in the process.
+    #[cfg_attr(
+        all(feature = "mbedtls", feature = "aws-lc-rs"),
+        expect(clippy::unnecessary_wraps, reason = "a program with one provider has an error")
+    )]
     pub(crate) fn crypto(self) -> Result<Arc<CryptoProvider>, ProviderNotOffered> {
         match self {
             #[cfg(feature = "mbedtls")]
@@ -163,3 +170,84 @@ impl fmt::Display for ProviderNotOffered {
 }
 
 impl std::error::Error for ProviderNotOffered {}
+
+#[cfg(test)]
+mod tests {
+    use rustls::crypto::KeyExchangeAlgorithm;
+    use rustls::{NamedGroup, SupportedCipherSuite};
+    use straightline_sched::sim;
+
+    use super::*;
+
+    #[test]
+    fn no_provider_offers_a_finite_field() {
+        for provider in TlsProvider::offered() {
+            let crypto = provider.crypto().unwrap();
+            for group in &crypto.kx_groups {
+                let algorithm = group.name().key_exchange_algorithm();
+                assert_eq!(algorithm, KeyExchangeAlgorithm::ECDHE, "{group:?}");
+            }
+            for suite in &crypto.cipher_suites {
+                if let SupportedCipherSuite::Tls12(tls12) = suite {
+                    assert_eq!(tls12.kx, KeyExchangeAlgorithm::ECDHE, "{suite:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn all_providers_offer_the_same_suites_and_the_classical_groups() {
+        for provider in TlsProvider::offered() {
+            let crypto = provider.crypto().unwrap();
+            let suites: Vec<String> =
+                crypto.cipher_suites.iter().map(|suite| format!("{:?}", suite.suite())).collect();
+            assert_eq!(suites, SUITES, "{provider}");
+            let groups: Vec<NamedGroup> =
+                crypto.kx_groups.iter().map(|group| group.name()).collect();
+            let classical = [NamedGroup::X25519, NamedGroup::secp256r1, NamedGroup::secp384r1];
+            match provider {
+                TlsProvider::MbedTls => assert_eq!(groups, classical),
+                TlsProvider::AwsLc => {
+                    assert_eq!(groups[0], NamedGroup::X25519MLKEM768);
+                    assert_eq!(groups[1..], classical);
+                }
+            }
+        }
+    }
+
+    const SUITES: [&str; 9] = [
+        "TLS13_AES_128_GCM_SHA256",
+        "TLS13_AES_256_GCM_SHA384",
+        "TLS13_CHACHA20_POLY1305_SHA256",
+        "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+        "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+        "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
+        "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+        "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
+        "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+    ];
+
+    #[test]
+    fn a_provider_is_made_once() {
+        for provider in TlsProvider::offered() {
+            assert!(Arc::ptr_eq(&provider.crypto().unwrap(), &provider.crypto().unwrap()));
+        }
+    }
+
+    #[test]
+    fn a_simulation_determines_random_bytes_and_the_system_does_not_repeat_them() {
+        let draw = || {
+            let mut bytes = [0; 37];
+            for provider in TlsProvider::offered() {
+                provider.crypto().unwrap().secure_random.fill(&mut bytes).unwrap();
+            }
+            bytes
+        };
+        if !TlsProvider::offered().is_empty() {
+            assert_ne!(draw(), draw());
+            assert_eq!(sim::run(7, draw), sim::run(7, draw));
+            assert_ne!(sim::run(7, draw), sim::run(8, draw));
+            assert_ne!(sim::run(7, draw), sim::run(7, move || (draw(), draw()).1));
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! A configuration that can be read again while it is used.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::{Mutex, RwLock};
+
+use crate::config::error::TlsConfigError;
+use crate::config::settings::{Loaded, Settings};
+use crate::config::warning::TlsWarning;
+use crate::handshakes::Handshakes;
+use crate::provider::TlsProvider;
+use crate::tickets::Tickets;
+
+/// The configuration of a server's TLS. A clone is cheap, and is the same configuration: a reload
+/// of one is a reload of all.
+///
+/// ```no_run
+/// use straightline_tls::TlsConfig;
+///
+/// let config = TlsConfig::builder()
+///     .certificate_files("/etc/tls/chain.pem", "/etc/tls/key.pem")
+///     .build()?;
+/// for warning in config.warnings() {
+///     eprintln!("{warning}");
+/// }
+/// # Ok::<(), straightline_tls::TlsConfigError>(())
+/// ```
+#[derive(Clone)]
+pub struct TlsConfig {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    settings: Settings,
+    handshakes: Arc<Handshakes>,
+    misses: Arc<AtomicU64>,
+    /// What new handshakes get. It is whole: a reload replaces it, or fails and does not.
+    loaded: RwLock<Loaded>,
+    /// The tickets that the next reload goes on with. Its lock is held while a reload reads, so
+    /// that of two reloads the later one wins.
+    reload: Mutex<Option<Arc<Tickets>>>,
+}
+
+impl TlsConfig {
+    /// Builds the configuration of these settings.
+    pub(super) fn load(settings: Settings) -> Result<Self, TlsConfigError> {
+        let misses = Arc::default();
+        let (loaded, tickets) = settings.load(None, &misses)?;
+        let handshakes = Handshakes::new(settings.limits.clone(), settings.provider.is_slow());
+        let (loaded, reload) = (RwLock::new(loaded), Mutex::new(tickets));
+        Ok(Self { shared: Arc::new(Shared { settings, handshakes, misses, loaded, reload }) })
+    }
+
+    /// Reads all files again. New handshakes get what was read; connections that are open, and
+    /// handshakes that have begun, keep what they have. The rest of the settings stays.
+    ///
+    /// The keys of tickets stay too, so that clients can resume their sessions, except if clients
+    /// are asked for certificates: then sessions end with the roots and the revocation lists under
+    /// which they began.
+    ///
+    /// Not a yield point, but it reads files: on a busy shard, call it through
+    /// [`offload`](straightline_sched::offload()).
+    ///
+    /// # Errors
+    ///
+    /// As [`TlsConfigBuilder::build`](crate::TlsConfigBuilder::build). Then nothing changes. So the
+    /// files of a pair can be replaced one after the other: a reload in between finds that they do
+    /// not belong together.
+    pub fn reload(&self) -> Result<(), TlsConfigError> {
+        let mut tickets = self.shared.reload.lock();
+        let (loaded, next) = self.shared.settings.load(tickets.as_ref(), &self.shared.misses)?;
+        *tickets = next;
+        let before = std::mem::replace(&mut *self.shared.loaded.write(), loaded);
+        // Dropped without the lock.
+        drop(before);
+        Ok(())
+    }
+
+    /// What is odd in the files that were read last, such as a certificate that has expired. A
+    /// server should tell it at its start, and after each reload. Not a yield point.
+    pub fn warnings(&self) -> Vec<TlsWarning> {
+        self.shared.loaded.read().warnings.clone()
+    }
+
+    /// Who does the cryptography. Not a yield point.
+    pub fn provider(&self) -> TlsProvider {
+        self.shared.settings.provider
+    }
+
+    /// How many clients asked for a name that no certificate has (SNI), and so got the default
+    /// certificate. Not a yield point.
+    pub fn sni_misses(&self) -> u64 {
+        self.shared.misses.load(Ordering::Relaxed)
+    }
+
+    /// Whether a certificate has that DNS name, as it is or by a wildcard. Not a yield point.
+    pub fn matches(&self, name: &str) -> bool {
+        self.shared.loaded.read().certificates.find(name).is_some()
+    }
+
+    /// What a new handshake gets.
+    pub(crate) fn current(&self) -> Arc<rustls::ServerConfig> {
+        Arc::clone(&self.shared.loaded.read().server)
+    }
+
+    /// The turns of handshakes, which a reload does not change.
+    pub(crate) fn handshakes(&self) -> &Arc<Handshakes> {
+        &self.shared.handshakes
+    }
+}
+
+impl fmt::Debug for TlsConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.shared.settings.fmt(f)
+    }
+}

@@ -1,0 +1,125 @@
+//! Clients check the certificates of servers, and both check versions and protocols.
+
+use std::io::ErrorKind;
+
+use straightline_net::MemoryStream;
+use straightline_sched as sched;
+use straightline_tls::{
+    HandshakeError, HandshakeFailure, TlsConfigErrorKind, TlsConnector, TlsProvider, TlsVersion,
+};
+
+use crate::common::{Authority, Side, client, data, meet, server};
+
+#[track_caller]
+fn failure(side: Side) -> HandshakeFailure {
+    let error = side.unwrap_err();
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<HandshakeError>());
+    inner.unwrap_or_else(|| panic!("{error:?}")).failure()
+}
+
+#[test]
+fn a_name_or_an_address_of_the_certificate_is_accepted_and_another_one_is_not() {
+    for &provider in TlsProvider::offered() {
+        let authority = Authority::new("root");
+        let names = ["a.test", "127.0.0.1", "::1"];
+        let config = server(provider, &authority.issue(&names)).build().unwrap();
+        let connector = client(provider, &authority).build().unwrap();
+        for name in names {
+            let (server, client) = meet(&config, &connector, name);
+            assert!(server.is_ok() && client.is_ok(), "{name}: {client:?}");
+        }
+        for name in ["b.test", "sub.a.test", "127.0.0.2", "::2"] {
+            let (server, client) = meet(&config, &connector, name);
+            assert_eq!(failure(client), HandshakeFailure::BadCertificate, "{name}");
+            assert_eq!(failure(server), HandshakeFailure::Alert, "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_server_of_another_authority_is_refused() {
+    for &provider in TlsProvider::offered() {
+        let config = server(provider, &Authority::new("root").issue(&["a.test"])).build().unwrap();
+        let connector = client(provider, &Authority::new("stranger")).build().unwrap();
+        let (_, client) = meet(&config, &connector, "a.test");
+        assert_eq!(failure(client), HandshakeFailure::BadCertificate);
+    }
+}
+
+#[test]
+fn what_is_no_name_is_refused_before_the_handshake() {
+    let authority = Authority::new("root");
+    let connector = client(TlsProvider::default(), &authority).build().unwrap();
+    sched::run(move || {
+        for name in ["", "a b", "-", "a..b", "300.1.1.1:443", "https://a.test"] {
+            let (one, _other) = MemoryStream::pair(1024);
+            let error = connector.connect(name, one).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput, "{name}");
+            assert!(error.to_string().contains("no name of a server"), "{error}");
+        }
+    });
+}
+
+#[test]
+fn the_versions_must_meet() {
+    for &provider in TlsProvider::offered() {
+        let authority = Authority::new("root");
+        let pair = authority.issue(&["a.test"]);
+        let connector = client(provider, &authority).build().unwrap();
+        for min in [TlsVersion::Tls12, TlsVersion::Tls13] {
+            let config = server(provider, &pair).min_version(min).build().unwrap();
+            let (server, _) = meet(&config, &connector, "a.test");
+            assert_eq!(server.unwrap().version(), TlsVersion::Tls13.as_str());
+        }
+    }
+}
+
+#[test]
+fn the_protocols_must_meet_if_there_are_any() {
+    for &provider in TlsProvider::offered() {
+        let authority = Authority::new("root");
+        let pair = authority.issue(&["a.test"]);
+        let config = server(provider, &pair).build().unwrap();
+        let silent = server(provider, &pair).alpn([""; 0]).build().unwrap();
+        let offering = |protocols: &[&str]| {
+            client(provider, &authority).alpn(protocols.iter().copied()).build().unwrap()
+        };
+        let (both, none) = (offering(&["h2", "http/1.1"]), offering(&[]));
+        let (agreed, _) = meet(&config, &both, "a.test");
+        assert_eq!(agreed.unwrap().alpn(), Some(&b"http/1.1"[..]));
+        let (agreed, _) = meet(&config, &none, "a.test");
+        assert_eq!(agreed.unwrap().alpn(), None);
+        let (agreed, _) = meet(&silent, &both, "a.test");
+        assert_eq!(agreed.unwrap().alpn(), None);
+        let (server, _) = meet(&config, &offering(&["h2"]), "a.test");
+        assert_eq!(failure(server), HandshakeFailure::NoSharedProtocol);
+    }
+}
+
+#[test]
+fn a_revoked_server_is_refused() {
+    for &provider in TlsProvider::offered() {
+        let authority = Authority::new("root");
+        let serial = rcgen::SerialNumber::from(7);
+        let pair =
+            authority.issue_with(&["a.test"], |params| params.serial_number = Some(serial.clone()));
+        let config = server(provider, &pair).build().unwrap();
+        let trusting = client(provider, &authority);
+        let connector = trusting.revocation_pem(authority.revoke(&serial, 4000)).build().unwrap();
+        let (_, client) = meet(&config, &connector, "a.test");
+        assert_eq!(failure(client), HandshakeFailure::BadCertificate);
+    }
+}
+
+#[test]
+fn bad_files_of_a_client_are_named() {
+    let error = TlsConnector::builder().roots_file("/no/roots.pem").build().unwrap_err();
+    assert_eq!(error.kind(), TlsConfigErrorKind::Unreadable);
+    assert!(error.to_string().starts_with("/no/roots.pem: "), "{error}");
+    let error = TlsConnector::builder()
+        .roots_file(data("rsa.pem"))
+        .certificate_files(data("prime256v1.pem"), data("rsa_pkcs1.key"))
+        .build()
+        .unwrap_err();
+    assert_eq!(error.kind(), TlsConfigErrorKind::KeyMismatch);
+}
