@@ -208,7 +208,7 @@ impl Client {
                 self.unread = rest.to_vec();
                 return Ok(record);
             }
-            let mut buffer = [0; 20_000];
+            let mut buffer = vec![0; 16_384];
             match (&self.stream).read(&mut buffer) {
                 Ok(0) => {
                     assert!(self.unread.is_empty(), "part of a record: {:?}", self.unread);
@@ -242,10 +242,7 @@ impl Client {
                 let _ = self.engine.process_new_packets();
             }
         }
-        let (kind, plain) = match self.decrypt(&record) {
-            Some(decrypted) => decrypted,
-            None => return Received::Sealed(record),
-        };
+        let Some((kind, plain)) = self.decrypt(&record) else { return Received::Sealed(record) };
         match (kind, &plain[..]) {
             (ALERT, &[level, description]) => Received::Alert(level, description),
             (DATA, _) => Received::Data(plain),
@@ -337,9 +334,12 @@ fn config(version: Version, groups: Vec<&'static dyn SupportedKxGroup>) -> Clien
     config
 }
 
-/// The secrets that the engine tells: label, random bytes of the client's hello, secret.
+/// The secrets that the engine tells.
 #[derive(Debug, Default)]
-struct Secrets(Mutex<Vec<(String, Vec<u8>, Vec<u8>)>>);
+struct Secrets(Mutex<Vec<Secret>>);
+
+/// Its label, the random bytes of the client's hello, and the secret itself.
+type Secret = (String, Vec<u8>, Vec<u8>);
 
 impl Secrets {
     fn get(&self, label: &str) -> Option<(Vec<u8>, Vec<u8>)> {

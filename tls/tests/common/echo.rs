@@ -95,7 +95,7 @@ pub(crate) fn converse_by<T: 'static, R: 'static>(
 }
 
 fn simulate<T: 'static, R: 'static>(
-    serve: impl FnOnce(TcpStream) -> R + 'static,
+    run: impl FnOnce(TcpStream) -> R + 'static,
     connect: impl FnOnce() -> Client + 'static,
     talk: impl FnOnce(&mut Client) -> T + 'static,
 ) -> (T, R) {
@@ -103,12 +103,12 @@ fn simulate<T: 'static, R: 'static>(
         let listener = TcpListener::bind(SERVER).expect("a free port");
         let server = sched::spawn(move || {
             let (stream, _) = listener.accept().expect("a client");
-            serve(stream)
+            run(stream)
         });
         let told = deadline(PATIENCE, || talk(&mut connect()));
         let told = told.expect("the conversation ends in time");
-        let served = deadline(PATIENCE, || server.join().expect("the server does not panic"));
-        (told, served.expect("the server ends in time"))
+        let ended = deadline(PATIENCE, || server.join().expect("the server does not panic"));
+        (told, ended.expect("the server ends in time"))
     })
 }
 

@@ -53,7 +53,7 @@ fn assert_refused_13(
 #[test]
 fn what_is_unknown_is_passed_over_beside_what_is_known() {
     for_each(|provider, version| {
-        let (_, served) = converse(provider, version, move |client| {
+        let ((), served) = converse(provider, version, move |client| {
             let mut hello = Hello::parse(&client.flight()[0]);
             hello.suites.insert(0, GREASE);
             hello.suites.push(OTHER_GREASE);

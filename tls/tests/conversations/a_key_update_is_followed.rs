@@ -45,7 +45,7 @@ fn close(client: &mut Client) {
 #[test]
 fn the_clients_key_changes() {
     for &provider in TlsProvider::offered() {
-        let (_, served) = converse(provider, Version::Tls13, |client| {
+        let ((), served) = converse(provider, Version::Tls13, |client| {
             client.handshake();
             for _ in 0..100 {
                 update(client, &NOT_REQUESTED);
@@ -60,7 +60,7 @@ fn the_clients_key_changes() {
 #[test]
 fn the_servers_key_changes_too_if_the_client_asks() {
     for &provider in TlsProvider::offered() {
-        let (_, served) = converse(provider, Version::Tls13, |client| {
+        let ((), served) = converse(provider, Version::Tls13, |client| {
             client.handshake();
             for _ in 0..100 {
                 update(client, &REQUESTED);
@@ -98,7 +98,7 @@ fn a_burst_of_requests_is_answered_and_bounded() {
 fn a_short_burst_is_followed() {
     for &provider in TlsProvider::offered() {
         for message in [NOT_REQUESTED, REQUESTED] {
-            let (_, served) = converse(provider, Version::Tls13, move |client| {
+            let ((), served) = converse(provider, Version::Tls13, move |client| {
                 client.handshake();
                 let mut bytes = Vec::new();
                 for _ in 0..30 {
@@ -204,7 +204,7 @@ fn it_may_come_in_pieces_while_the_server_writes() {
                 let echoed = echo(reader.get_ref());
                 (writing.join().expect("no panic").is_ok(), echoed.is_ok())
             };
-            let (_, ended) = converse_by(provider, Version::Tls13, act, move |client| {
+            let ((), ended) = converse_by(provider, Version::Tls13, act, move |client| {
                 client.handshake();
                 for byte in message {
                     client.send_sealed(HANDSHAKE, &[byte]);

@@ -129,7 +129,7 @@ fn an_empty_alert_instead_of_a_hello_is_refused() {
 #[test]
 fn what_follows_a_goodbye_is_passed_over() {
     for_each(|provider, version| {
-        let (_, served) = converse(provider, version, |client| {
+        let ((), served) = converse(provider, version, |client| {
             client.handshake();
             let mut bytes = client.tx().seal(ALERT, &[WARNING, CLOSE_NOTIFY]).bytes();
             bytes.extend(client.tx().seal(23, b"hello").bytes());

@@ -182,7 +182,7 @@ fn messages_of_a_server_are_refused() {
 #[test]
 fn a_conversation_goes_on_after_all_that_is_allowed() {
     for_each(|provider, version| {
-        let (_, served) = converse(provider, version, |client| {
+        let ((), served) = converse(provider, version, |client| {
             client.handshake();
             for size in [1, 100, 16_384] {
                 client.send_data(&vec![7; size]);

@@ -21,7 +21,7 @@ fn a_client_that_has_said_goodbye_gets_the_whole_answer() {
             stream.close().expect("the client still reads");
             asked
         };
-        let (_, asked) = converse_by(provider, version, act, |client| {
+        let ((), asked) = converse_by(provider, version, act, |client| {
             client.handshake();
             client.send_data(b"hello");
             client.send_sealed(ALERT, &[1, CLOSE_NOTIFY]);
@@ -44,7 +44,7 @@ fn a_client_can_still_send_when_the_server_has_said_goodbye() {
             stream.read_to_end(&mut asked).expect("a goodbye");
             asked
         };
-        let (_, asked) = converse_by(provider, version, act, |client| {
+        let ((), asked) = converse_by(provider, version, act, |client| {
             client.handshake();
             assert_eq!(client.receive_alert(), Some(CLOSE_NOTIFY));
             for _ in 0..100 {
@@ -63,7 +63,7 @@ fn garbage_after_the_servers_goodbye_is_an_error() {
             stream.close().expect("a reader");
             stream.read(&mut [0; 10]).map_err(|error| error.kind())
         };
-        let (_, read) = converse_by(provider, version, act, |client| {
+        let ((), read) = converse_by(provider, version, act, |client| {
             client.handshake();
             assert_eq!(client.receive_alert(), Some(CLOSE_NOTIFY));
             client.send(&Record::new(DATA, [7; 40]));
@@ -84,7 +84,7 @@ fn an_end_without_a_goodbye_is_told_from_one() {
             stream.close().expect("the other direction is open");
             (data, error.kind(), again.kind())
         };
-        let (_, ended) = converse_by(provider, version, act, |client| {
+        let ((), ended) = converse_by(provider, version, act, |client| {
             client.handshake();
             client.send_data(b"hello");
             client.end();
@@ -103,7 +103,7 @@ fn an_end_within_a_record_is_cut() {
             let error = stream.read_to_end(&mut data).expect_err("no goodbye");
             (data, error.kind())
         };
-        let (_, ended) = converse_by(provider, version, act, |client| {
+        let ((), ended) = converse_by(provider, version, act, |client| {
             client.handshake();
             client.send_data(b"hello");
             let record = client.tx().seal(ALERT, &[1, CLOSE_NOTIFY]).bytes();
@@ -118,7 +118,7 @@ fn an_end_within_a_record_is_cut() {
 #[test]
 fn a_stream_that_is_dropped_says_no_goodbye() {
     for_each(|provider, version| {
-        let (_, ()) = converse_by(provider, version, drop, |client| {
+        let ((), ()) = converse_by(provider, version, drop, |client| {
             client.handshake();
             let all = client.receive_to_end();
             let is_alert = |received: &Received| matches!(received, Received::Alert(..));
