@@ -158,11 +158,6 @@ fn next_request(connection: &Connection, buffers: &mut Buffers) -> io::Result<Ne
         match read {
             Ok(0) if input.is_empty() => return Ok(Next::End(End::Close)),
             Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-            // The client has closed the socket, and not the protocol in between, such as TLS:
-            // between two requests that cuts nothing off.
-            Err(error) if error.kind() == ErrorKind::UnexpectedEof && input.is_empty() => {
-                return Ok(Next::End(End::Close));
-            }
             // A request has arrived: the connection is not closed for being idle.
             Ok(_) if is_closing => connection.link().idle.clear_end(),
             Ok(_) => {}
@@ -192,6 +187,11 @@ fn next_request(connection: &Connection, buffers: &mut Buffers) -> io::Result<Ne
                 ErrorKind::OutOfMemory => {
                     let refusal = RefusalKind::Memory.at(buffers.input.unread().len());
                     return refuse_head(connection, refusal, false);
+                }
+                // The client has closed the socket, and not the protocol in between, such as TLS:
+                // between two requests that cuts nothing off.
+                ErrorKind::UnexpectedEof if buffers.input.is_empty() => {
+                    return Ok(Next::End(End::Close));
                 }
                 _ => return Err(error),
             },
