@@ -20,8 +20,8 @@ mod tickets;
 mod version;
 
 pub use config::{
-    ClientAuth, TlsConfig, TlsConfigBuilder, TlsConfigError, TlsConfigErrorKind, TlsWarning,
-    TlsWarningKind,
+    ClientAuth, TlsConfig, TlsConfigBuilder, TlsConfigError, TlsConfigErrorKind, TlsSetting,
+    TlsWarning, TlsWarningKind,
 };
 pub use connector::{TlsConnector, TlsConnectorBuilder};
 pub use handshake_error::{HandshakeError, HandshakeFailure};
