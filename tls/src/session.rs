@@ -134,7 +134,11 @@ impl Session {
     pub(crate) fn advance(&mut self) -> Result<(), Error> {
         asked_name::take(); // of another session, if there is one
         let mut result = Ok(());
-        while result.is_ok() && matches!(self.end, End::Open) && self.is_handshaking() {
+        // The last flight is there when the handshake is over, and still to be encrypted.
+        while result.is_ok()
+            && matches!(self.end, End::Open)
+            && (self.is_handshaking() || self.common().wants_write())
+        {
             match self.process(&mut []) {
                 Ok(Progress::Blocked) => break,
                 Ok(_) => {}

@@ -229,13 +229,14 @@ impl<S: Transport> TlsStream<S> {
             if !session.plain.is_empty() {
                 return Ok(session.plain.read(buffer));
             }
-            // A failure has an alert to send, and an answer to a key update may be there.
-            let decrypted = session.decrypt(buffer);
-            self.flush_kept(session)?;
-            match decrypted {
-                Ok(Some(count)) => return Ok(count),
-                Ok(None) => {}
-                Err(error) => return Err(broken(error)),
+            // A failure has an alert to send, and an answer to a key update may be there. If it
+            // cannot be sent, that is less to tell than what was found.
+            match session.decrypt(buffer) {
+                Ok(None) => self.flush_kept(session)?,
+                found => {
+                    let _ = self.flush_kept(session);
+                    return found.map(Option::unwrap_or_default).map_err(broken);
+                }
             }
             match session.end() {
                 End::Open => {}

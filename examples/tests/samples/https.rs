@@ -257,7 +257,7 @@ fn its_help_says_what_its_defaults_are() {
     let output = output("https", &["--help"]);
     let help = text(&output.stdout);
     let provider = format!("[default: {}]", TlsProvider::default());
-    for part in ["--listen", "127.0.0.1:8443", &provider, "[default: 1.2]", "SIGHUP"] {
+    for part in ["--listen", "127.0.0.1:8080", &provider, "[default: 1.2]", "SIGHUP"] {
         assert!(help.contains(part), "{part}: {help}");
     }
 }
