@@ -287,7 +287,7 @@ pub(crate) fn flush(stream: &impl Transport, outgoing: &mut Buffer) -> io::Resul
     Ok(())
 }
 
-fn is_retried(error: &io::Error) -> bool {
+pub(crate) fn is_retried(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
 
