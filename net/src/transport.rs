@@ -131,7 +131,9 @@ pub trait Transport: 'static {
     /// # Errors
     ///
     /// When there is no agreement; the connection then ends. The time for it is the stream's own to
-    /// bound.
+    /// bound. A bare [`UnexpectedEof`](io::ErrorKind::UnexpectedEof), without an error inside, says
+    /// that the peer has closed the stream and sent nothing before, as a probe does: that is no
+    /// failure.
     fn handshake(&self) -> io::Result<()> {
         Ok(())
     }

@@ -4,6 +4,9 @@ use std::env;
 use std::fmt::{self, Debug};
 use std::time::Duration;
 
+#[cfg(feature = "_tls")]
+use straightline_tls::TlsConfig;
+
 use super::address::Address;
 use super::capacity::Capacity;
 use super::descriptors::connections_for;
@@ -116,7 +119,7 @@ impl Settings {
         list.put("notsent_lowat", notsent_lowat, &default.notsent_lowat);
         list.put("keepalive", keepalive, &default.keepalive);
         #[cfg(feature = "_tls")]
-        list.put("tls", &tls.is_some(), &false);
+        list.put_tls(tls.as_ref());
         list.put("logger", &logger.is_some(), &false);
         list.put("quiet", &is_quiet, &false);
         list.put("wrap", has_wrappers, &false);
@@ -174,6 +177,12 @@ impl List {
             (None, None) => ("the system's own".to_owned(), SettingOrigin::Default),
         };
         self.all.push(Setting { name: "driver", value, origin });
+    }
+
+    #[cfg(feature = "_tls")]
+    fn put_tls(&mut self, tls: Option<&TlsConfig>) {
+        let provider = tls.map_or("none", |tls| tls.provider().as_str());
+        self.put_as("tls", provider.to_owned(), tls.is_some());
     }
 
     fn put_limits(&mut self, limits: &Limits) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::Method;
 use straightline_sched::Report;
 #[cfg(feature = "_tls")]
-use straightline_tls::{HandshakeError, TlsConfigError, TlsInfo};
+use straightline_tls::{HandshakeError, TlsConfigError, TlsInfo, TlsWarning};
 
 use super::escaped::Escaped;
 use super::finished_request::FinishedRequest;
@@ -273,6 +273,14 @@ pub enum Event<'e> {
         /// What is wrong, and with which file.
         error: &'e TlsConfigError,
     },
+    /// Something in the files of TLS is odd, such as a certificate that has expired. Reported when
+    /// the server starts, and when the files were read again.
+    #[cfg(feature = "_tls")]
+    #[non_exhaustive]
+    TlsWarned {
+        /// What it is.
+        warning: &'e TlsWarning,
+    },
     /// A shutdown has reached a phase.
     #[non_exhaustive]
     ShutdownAdvanced {
@@ -401,18 +409,11 @@ impl fmt::Display for Event<'_> {
             ),
             Self::Reloaded { outcome } => fmt_reloaded(f, *outcome),
             #[cfg(feature = "_tls")]
-            Self::TlsHandshake { info, .. } => fmt_handshake(f, info),
-            #[cfg(feature = "_tls")]
-            Self::TlsHandshakeFailed { error, .. } => {
-                write!(f, "the TLS handshake failed: {}", Escaped(error))
-            }
-            #[cfg(feature = "_tls")]
-            Self::TlsReloaded => f.write_str("TLS: the certificates are reloaded"),
-            #[cfg(feature = "_tls")]
-            Self::TlsReloadFailed { error } => {
-                let error = Escaped(error);
-                write!(f, "TLS: the reload failed, the old certificates are kept: {error}")
-            }
+            Self::TlsHandshake { .. }
+            | Self::TlsHandshakeFailed { .. }
+            | Self::TlsReloaded
+            | Self::TlsReloadFailed { .. }
+            | Self::TlsWarned { .. } => fmt_tls(f, self),
             Self::ShutdownAdvanced { phase } => f.write_str(words_of(*phase)),
             Self::ShardDrained { shard, force_closed } => {
                 write!(f, "shard {shard} is drained, {force_closed} connections are force-closed")
@@ -454,6 +455,24 @@ fn fmt_reloaded(
         None => f.write_str("SIGHUP: there is nothing to reload"),
         Some(Ok(())) => f.write_str("SIGHUP: reloaded"),
         Some(Err(error)) => write!(f, "SIGHUP: the reload failed: {error}"),
+    }
+}
+
+/// An event of TLS, without its peer.
+#[cfg(feature = "_tls")]
+fn fmt_tls(f: &mut fmt::Formatter<'_>, event: &Event<'_>) -> fmt::Result {
+    match event {
+        Event::TlsHandshake { info, .. } => fmt_handshake(f, info),
+        Event::TlsHandshakeFailed { error, .. } => {
+            write!(f, "the TLS handshake failed: {}", Escaped(error))
+        }
+        Event::TlsReloaded => f.write_str("TLS: the certificates are reloaded"),
+        Event::TlsReloadFailed { error } => {
+            let error = Escaped(error);
+            write!(f, "TLS: the reload failed, the old certificates are kept: {error}")
+        }
+        Event::TlsWarned { warning } => write!(f, "TLS: {}", Escaped(warning)),
+        _ => Ok(()),
     }
 }
 
