@@ -265,7 +265,36 @@ impl State {
     }
 }
 
+<<<<<<< HEAD
 fn is_retried(error: &io::Error) -> bool {
+=======
+/// Receives what is there. At the end of the stream, the session knows it.
+pub(crate) fn receive(stream: &impl Transport, session: &mut Session) -> io::Result<()> {
+    if session.incoming.len() > INCOMING_MAX {
+        return Err(io::Error::new(ErrorKind::InvalidData, "a TLS message is too large"));
+    }
+    match stream.try_read(session.incoming.room(ROOM_LEAST)) {
+        Ok(0) => session.set_truncated(),
+        Ok(count) => session.receive(count),
+        Err(error) => {
+            session.incoming.settle();
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+/// Sends what was encrypted.
+pub(crate) fn flush(stream: &impl Transport, outgoing: &mut Buffer) -> io::Result<()> {
+    while !outgoing.is_empty() {
+        let count = stream.try_write(outgoing.filled())?;
+        outgoing.consume(count);
+    }
+    Ok(())
+}
+
+pub(crate) fn is_retried(error: &io::Error) -> bool {
+>>>>>>> d
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
 
