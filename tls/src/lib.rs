@@ -13,6 +13,7 @@ mod handshake_limits;
 mod handshakes;
 mod info;
 mod provider;
+mod pump;
 mod session;
 mod stream;
 mod tickets;
