@@ -15,12 +15,8 @@ use crate::config::TlsConfig;
 use crate::handshake_error::{HandshakeError, HandshakeFailure};
 use crate::handshakes::Handshakes;
 use crate::info::TlsInfo;
-use crate::pump::{flush, receive};
+use crate::pump::{flush, is_retried, receive};
 use crate::session::{End, Session};
-<<<<<<< HEAD
-=======
-use crate::stream::{flush, is_retried, receive};
->>>>>>> d
 
 /// What a handshake begins with.
 pub(crate) enum Begin {

@@ -32,6 +32,11 @@ pub(crate) fn flush(stream: &impl Transport, outgoing: &mut Buffer) -> io::Resul
     Ok(())
 }
 
+/// Whether a later try may succeed.
+pub(crate) fn is_retried(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+}
+
 /// The least room for a read. Arbitrary: most requests fit.
 const ROOM_LEAST: usize = 1024;
 

@@ -22,7 +22,7 @@ use crate::handshake::{self, Begin};
 use crate::handshake_error::HandshakeError;
 use crate::handshakes::Handshakes;
 use crate::info::TlsInfo;
-use crate::pump::{flush, receive};
+use crate::pump::{flush, is_retried, receive};
 use crate::session::{End, Session};
 
 /// A TLS connection over any stream: a socket, a stream in memory, another transport.
@@ -263,39 +263,6 @@ impl State {
             Self::New(_) | Self::Handshaking => None,
         }
     }
-}
-
-<<<<<<< HEAD
-fn is_retried(error: &io::Error) -> bool {
-=======
-/// Receives what is there. At the end of the stream, the session knows it.
-pub(crate) fn receive(stream: &impl Transport, session: &mut Session) -> io::Result<()> {
-    if session.incoming.len() > INCOMING_MAX {
-        return Err(io::Error::new(ErrorKind::InvalidData, "a TLS message is too large"));
-    }
-    match stream.try_read(session.incoming.room(ROOM_LEAST)) {
-        Ok(0) => session.set_truncated(),
-        Ok(count) => session.receive(count),
-        Err(error) => {
-            session.incoming.settle();
-            return Err(error);
-        }
-    }
-    Ok(())
-}
-
-/// Sends what was encrypted.
-pub(crate) fn flush(stream: &impl Transport, outgoing: &mut Buffer) -> io::Result<()> {
-    while !outgoing.is_empty() {
-        let count = stream.try_write(outgoing.filled())?;
-        outgoing.consume(count);
-    }
-    Ok(())
-}
-
-pub(crate) fn is_retried(error: &io::Error) -> bool {
->>>>>>> d
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
 
 /// An error of the protocol.
