@@ -79,7 +79,8 @@ impl<S: Transport> TlsStream<S> {
     ///
     /// # Errors
     ///
-    /// A [`HandshakeError`], inside of the [`io::Error`].
+    /// A [`HandshakeError`], inside of the [`io::Error`]. A client that leaves before its first byte
+    /// is none: then it is a plain [`UnexpectedEof`](ErrorKind::UnexpectedEof).
     pub fn accept(stream: S, config: &TlsConfig) -> io::Result<Self> {
         let stream = Self::server(stream, config);
         stream.handshake()?;
@@ -200,7 +201,7 @@ impl<S: Transport> TlsStream<S> {
     /// Encrypts up to [`WRITE_BYTES`] and sends as much as there is room for. The rest is kept, and
     /// sent by the next calls.
     fn write_session(&self, session: &mut Session, bytes: &[u8]) -> io::Result<usize> {
-        if session.is_close_notify_sent() {
+        if !session.is_writable() {
             return Err(ErrorKind::BrokenPipe.into());
         }
         self.flush_session(session)?;
@@ -229,14 +230,11 @@ impl<S: Transport> TlsStream<S> {
             if !session.plain.is_empty() {
                 return Ok(session.plain.read(buffer));
             }
-            // A failure has an alert to send, and an answer to a key update may be there. If it
-            // cannot be sent, that is less to tell than what was found.
-            match session.decrypt(buffer) {
-                Ok(None) => self.flush_kept(session)?,
-                found => {
-                    let _ = self.flush_kept(session);
-                    return found.map(Option::unwrap_or_default).map_err(broken);
-                }
+            // A failure has an alert to send, and an answer to a key update may be there.
+            let decrypted = session.decrypt(buffer);
+            send_what_fits(&self.stream, session);
+            if let Some(count) = decrypted.map_err(broken)? {
+                return Ok(count);
             }
             match session.end() {
                 End::Open => {}
@@ -268,7 +266,10 @@ pub(crate) fn receive(stream: &impl Transport, session: &mut Session) -> io::Res
         return Err(io::Error::new(ErrorKind::InvalidData, "a TLS message is too large"));
     }
     match stream.try_read(session.incoming.room(ROOM_LEAST)) {
-        Ok(0) => session.set_truncated(),
+        Ok(0) => {
+            session.incoming.settle();
+            session.set_truncated();
+        }
         Ok(count) => session.receive(count),
         Err(error) => {
             session.incoming.settle();
@@ -287,7 +288,16 @@ pub(crate) fn flush(stream: &impl Transport, outgoing: &mut Buffer) -> io::Resul
     Ok(())
 }
 
-pub(crate) fn is_retried(error: &io::Error) -> bool {
+/// Sends, on behalf of a reader, what was encrypted; what there is no room for is kept. If it fails,
+/// the next write says so: the reader gets what the peer has sent before.
+pub(crate) fn send_what_fits(stream: &impl Transport, session: &mut Session) {
+    match flush(stream, &mut session.outgoing) {
+        Err(error) if !is_retried(&error) => session.cut_off(),
+        _ => {}
+    }
+}
+
+fn is_retried(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
 
@@ -326,7 +336,7 @@ impl<S: Transport> Transport for TlsStream<S> {
             if session.has_news() {
                 return Ok(false);
             }
-            self.flush_kept(session)?;
+            send_what_fits(&self.stream, session);
             if !session.outgoing.is_empty() && !self.stream.arm(Interest::Write)? {
                 return Ok(false);
             }
@@ -460,7 +470,7 @@ impl<S: Transport> Transport for TlsStream<S> {
             if session.has_news() {
                 return Poll::Ready(Ok(()));
             }
-            self.flush_kept(session)?;
+            send_what_fits(&self.stream, session);
             if !session.outgoing.is_empty() {
                 let is_ready = self.stream.poll_ready(Interest::Write, cx)?.is_ready();
                 if is_ready {

@@ -90,7 +90,8 @@ fn with_mbed_tls_the_same_seed_gives_the_same_trace() {
     for seed in 0..10 {
         let first = traced(TlsProvider::MbedTls, seed);
         let second = traced(TlsProvider::MbedTls, seed);
-        if let Some(index) = (0..first.len()).find(|index| first.get(*index) != second.get(*index)) {
+        if let Some(index) = (0..first.len()).find(|index| first.get(*index) != second.get(*index))
+        {
             panic!("seed {seed}, line {index}: {:?}, {:?}", first[index], second.get(index));
         }
         assert_eq!(first.len(), second.len());

@@ -36,7 +36,8 @@ fn a_deadline_in_a_handshake_makes_the_stream_fail() {
 #[test]
 fn a_deadline_at_any_time_leaves_nothing() {
     for &provider in TlsProvider::offered() {
-        for micros in [0, 1, 3, 10, 30, 50, 70, 100, 150, 200, 300, 500, 1_000, 2_000, 4_000, 8_000] {
+        for micros in [0, 1, 3, 10, 30, 50, 70, 100, 150, 200, 300, 500, 1_000, 2_000, 4_000, 8_000]
+        {
             sim::run(micros, move || {
                 let (near, far) = MemoryStream::pair(200);
                 let config = config(provider);
@@ -44,11 +45,12 @@ fn a_deadline_at_any_time_leaves_nothing() {
                     let accept = || TlsStream::accept(far, &config).map(|stream| echo(&stream));
                     deadline(Duration::from_micros(micros), accept).is_ok()
                 });
-                let client = connector(provider).connect("localhost", near).and_then(|mut client| {
-                    client.write_all(b"hello")?;
-                    client.read_exact(&mut [0; 5])?;
-                    client.close()
-                });
+                let client =
+                    connector(provider).connect("localhost", near).and_then(|mut client| {
+                        client.write_all(b"hello")?;
+                        client.read_exact(&mut [0; 5])?;
+                        client.close()
+                    });
                 let is_served = server.join().expect("no panic");
                 assert!(client.is_ok() || !is_served, "{client:?}");
             });
@@ -90,7 +92,9 @@ fn a_deadline_in_a_write_cuts_between_whole_records() {
     for &provider in TlsProvider::offered() {
         sim::run(7, move || {
             let (mut client, mut server) = pair(provider, 1_000);
-            deadline(SOON, || client.write_all(&[7; 200_000])).expect_err("no room").to_string();
+            deadline(SOON, || client.write_all(&vec![7; 200_000]))
+                .expect_err("no room")
+                .to_string();
             let reading = sched::spawn(move || {
                 let mut read = Vec::new();
                 server.read_to_end(&mut read).map(|_| read)
