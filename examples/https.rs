@@ -1,5 +1,5 @@
 //! A server that speaks TLS: `cargo run --release -p straightline-examples --features tls-aws-lc
-//! --example https`, then `curl -k https://localhost:8443`.
+//! --example https`, then `curl -k https://localhost:8080`.
 //!
 //! It has a flag for what most services choose: certificates by name, client certificates, the
 //! redirect from HTTP, HSTS. SIGHUP reads the files again.
@@ -31,7 +31,7 @@ use straightline_examples::{announce, echo, logger, run};
 #[command(after_help = PATHS)]
 struct Args {
     /// Address to listen on; port 0 takes a free one, unix:PATH a Unix socket
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8443")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     listen: Address,
     /// Threads to serve on [default: one per core]
     #[arg(long, value_name = "N")]
@@ -263,7 +263,8 @@ impl CertificateFile {
         let name = format!("straightline-https-{}.pem", &fingerprint.replace(':', "")[..16]);
         let path = std::env::temp_dir().join(name);
         let in_file = |error| invalid(format!("{}: {error}", path.display()));
-        // The folder is everybody's: a file or a link that is there already is not followed.
+        // Other users can write to the folder: a file or a link that is there already is not
+        // followed.
         let mut file =
             OpenOptions::new().write(true).create_new(true).open(&path).map_err(in_file)?;
         file.write_all(made.certificate_pem.as_bytes()).map_err(in_file)?;

@@ -12,11 +12,11 @@ use crate::message::{IntoResponse, Request, Response};
 /// A handler that redirects every request to HTTPS: to the same host and target, on `port`. For a
 /// second server on port 80, [beside](crate::Server::also) the one with TLS.
 ///
-/// The status is 308 whatever the method is: after a 301 many clients repeat a POST as a GET
-/// (RFC 9110 section 15.4.2). A request without a host (HTTP/1.0) gets a 400, and so does a CONNECT.
+/// The status is 308 whatever the method is: after a 301 many clients repeat a POST as a GET (RFC
+/// 9110 section 15.4.2). A request without a host (HTTP/1.0) gets a 400, and so does a CONNECT.
 ///
-/// The host is the one that the client names. A server that also answers for foreign names redirects
-/// to them: if a cache stands in front of it, let a wrapper check
+/// The host is the one that the client names. A server that also answers for foreign names
+/// redirects to them: if a cache stands in front of it, let a wrapper check
 /// [`Request::host`](crate::Request::host) first.
 ///
 /// Not a yield point, and neither is the handler.

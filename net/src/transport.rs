@@ -131,7 +131,9 @@ pub trait Transport: 'static {
     /// # Errors
     ///
     /// When there is no agreement; the connection then ends. The time for it is the stream's own to
-    /// bound.
+    /// bound. A bare [`UnexpectedEof`](io::ErrorKind::UnexpectedEof), without an error inside, says
+    /// that the peer has closed the stream and sent nothing before, as a probe does: that is no
+    /// failure.
     fn handshake(&self) -> io::Result<()> {
         Ok(())
     }
@@ -160,9 +162,9 @@ pub trait Transport: 'static {
         Ok(())
     }
 
-    /// Sends the rest of what [`try_write`](Self::try_write) has accepted, for a stream that accepts
-    /// more than it can send. The server calls it when it has written everything that it has, and
-    /// waits for it as for a write. Default: nothing. Not a yield point.
+    /// Sends the rest of what [`try_write`](Self::try_write) has accepted, for a stream that
+    /// accepts more than it can send. The server calls it when it has written everything that it
+    /// has, and waits for it as for a write. Default: nothing. Not a yield point.
     ///
     /// # Errors
     ///

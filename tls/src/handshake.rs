@@ -15,8 +15,12 @@ use crate::config::TlsConfig;
 use crate::handshake_error::{HandshakeError, HandshakeFailure};
 use crate::handshakes::Handshakes;
 use crate::info::TlsInfo;
+use crate::pump::{flush, receive};
 use crate::session::{End, Session};
-use crate::stream::{flush, receive};
+<<<<<<< HEAD
+=======
+use crate::stream::{flush, is_retried, receive};
+>>>>>>> d
 
 /// What a handshake begins with.
 pub(crate) enum Begin {
@@ -100,18 +104,21 @@ fn agree(
                 (session, result)
             })?;
             is_first = false;
+            if result.is_ok() && !session.is_handshaking() {
+                // The peer may have to be read before it reads: the next calls send the rest.
+                let sent = flush(stream, &mut session.outgoing);
+                *place = Some(session);
+                return match sent {
+                    Err(error) if !is_retried(&error) => Err(HandshakeError::io(error)),
+                    _ => Ok(()),
+                };
+            }
             let sent = send(stream, &mut session);
             if let Err(error) = result {
                 *place = Some(session);
                 return Err(HandshakeError::of(error));
             }
-            if let Err(error) = sent {
-                return Err(HandshakeError::io(error));
-            }
-            if !session.is_handshaking() {
-                *place = Some(session);
-                return Ok(());
-            }
+            sent.map_err(HandshakeError::io)?;
         }
         wait_for_bytes(stream, &mut session)?;
     }

@@ -253,8 +253,8 @@ mod tests {
         ) -> TestResult {
             let start = sched::now();
             let made = start + Duration::from_millis(u64::from(made));
-            let mut times: Vec<Instant> =
-                uses.iter().map(|&use_| made + Duration::from_millis(u64::from(use_) * 2)).collect();
+            let after = |time: &u16| Duration::from_millis(u64::from(*time) * 2);
+            let mut times: Vec<Instant> = uses.iter().map(|use_| made + after(use_)).collect();
             times.sort();
             for tickets in each_provider() {
                 let ticket = tickets.make(b"state", made).unwrap();
@@ -301,8 +301,10 @@ mod tests {
     fn a_key_that_has_made_too_many_tickets_is_replaced() {
         for tickets in each_provider() {
             let first = tickets.encrypt(b"first").unwrap();
-            tickets.keys.lock().made = TICKETS_PER_KEY_MAX;
+            tickets.keys.lock().made = TICKETS_PER_KEY_MAX - 1;
+            let last = tickets.encrypt(b"last").unwrap();
             let next = tickets.encrypt(b"next").unwrap();
+            assert_eq!(first[..NAME_BYTES], last[..NAME_BYTES]);
             assert_ne!(first[..NAME_BYTES], next[..NAME_BYTES]);
             assert!(tickets.decrypt(&first).is_some() && tickets.decrypt(&next).is_some());
         }

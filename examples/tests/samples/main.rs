@@ -2,6 +2,8 @@
 //! and the features of the playground.
 
 mod contract;
+#[cfg(feature = "_tls")]
+mod https;
 mod operating;
 mod playground;
 mod servers;

@@ -50,7 +50,12 @@ impl Server {
     }
 
     pub(crate) fn address(&self) -> &str {
-        self.line.trim_end().strip_prefix("listening on http://").expect("the promised line")
+        let address = self
+            .line
+            .trim_end()
+            .strip_prefix("listening on http")
+            .and_then(|rest| rest.strip_prefix("s").unwrap_or(rest).strip_prefix("://"));
+        address.unwrap_or_else(|| panic!("no address in `{}`", self.line))
     }
 
     /// Waits for a line on stderr that contains `text`, and returns that line.

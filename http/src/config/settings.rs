@@ -4,6 +4,9 @@ use std::env;
 use std::fmt::{self, Debug};
 use std::time::Duration;
 
+#[cfg(feature = "_tls")]
+use straightline_tls::{TlsConfig, TlsSetting};
+
 use super::address::Address;
 use super::capacity::Capacity;
 use super::descriptors::connections_for;
@@ -116,7 +119,7 @@ impl Settings {
         list.put("notsent_lowat", notsent_lowat, &default.notsent_lowat);
         list.put("keepalive", keepalive, &default.keepalive);
         #[cfg(feature = "_tls")]
-        list.put("tls", &tls.is_some(), &false);
+        list.put_tls(tls.as_ref());
         list.put("logger", &logger.is_some(), &false);
         list.put("quiet", &is_quiet, &false);
         list.put("wrap", has_wrappers, &false);
@@ -174,6 +177,15 @@ impl List {
             (None, None) => ("the system's own".to_owned(), SettingOrigin::Default),
         };
         self.all.push(Setting { name: "driver", value, origin });
+    }
+
+    #[cfg(feature = "_tls")]
+    fn put_tls(&mut self, tls: Option<&TlsConfig>) {
+        self.put("tls", &tls.is_some(), &false);
+        for TlsSetting { name, value, is_default, .. } in tls.iter().flat_map(|tls| tls.settings())
+        {
+            self.put_as(name, value, !is_default);
+        }
     }
 
     fn put_limits(&mut self, limits: &Limits) {

@@ -1,7 +1,7 @@
 //! What comes before the first request: the handshake of a stream that has one, such as TLS.
 //!
-//! A connection on which nothing has arrived is idle, and holds no stack, whatever its stream is. So
-//! the handshake begins with the client's first bytes. It bounds its own time.
+//! A connection on which nothing has arrived is idle, and holds no stack, whatever its stream is.
+//! So the handshake begins with the client's first bytes. It bounds its own time.
 //!
 //! The connection does not know which streams have a handshake. One whose stream may have one calls
 //! it, once.

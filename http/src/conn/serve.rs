@@ -43,8 +43,8 @@ pub(crate) fn serve_activation(connection: &Connection) -> ControlFlow<io::Resul
     // fiber, or the panic of a bug in the server.
     match catch_unwind(AssertUnwindSafe(|| serve_requests(connection))) {
         Ok(Ok(End::Idle)) => {
-            // The idle time restarts only if a request came, or a handshake has ended: empty lines do
-            // not keep a connection open.
+            // The idle time restarts only if a request came, or a handshake has ended: empty lines
+            // do not keep a connection open.
             let is_same = connection.link().exchange.number() == requests
                 && connection.awaits_handshake() == awaited_handshake;
             let since = since.filter(|_| is_same);
@@ -158,11 +158,6 @@ fn next_request(connection: &Connection, buffers: &mut Buffers) -> io::Result<Ne
         match read {
             Ok(0) if input.is_empty() => return Ok(Next::End(End::Close)),
             Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-            // The client has closed the socket, and not the protocol in between, such as TLS: between
-            // two requests that cuts nothing off.
-            Err(error) if error.kind() == ErrorKind::UnexpectedEof && input.is_empty() => {
-                return Ok(Next::End(End::Close));
-            }
             // A request has arrived: the connection is not closed for being idle.
             Ok(_) if is_closing => connection.link().idle.clear_end(),
             Ok(_) => {}
@@ -192,6 +187,11 @@ fn next_request(connection: &Connection, buffers: &mut Buffers) -> io::Result<Ne
                 ErrorKind::OutOfMemory => {
                     let refusal = RefusalKind::Memory.at(buffers.input.unread().len());
                     return refuse_head(connection, refusal, false);
+                }
+                // The client has closed the socket, and not the protocol in between, such as TLS:
+                // between two requests that cuts nothing off.
+                ErrorKind::UnexpectedEof if buffers.input.is_empty() => {
+                    return Ok(Next::End(End::Close));
                 }
                 _ => return Err(error),
             },

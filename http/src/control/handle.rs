@@ -220,9 +220,8 @@ impl ServerHandle {
     /// Reads the certificates, keys and other files of the server's
     /// [TLS](crate::ServerBuilder::tls) again
     /// ([`TlsConfig::reload`](straightline_tls::TlsConfig::reload)). New connections get the new
-    /// ones, and open connections keep theirs. [`Event::TlsReloaded`] or
-    /// [`Event::TlsReloadFailed`] reports the outcome. A server without TLS has nothing to read, and
-    /// reports nothing.
+    /// ones, and open connections keep theirs. [`Event::TlsReloaded`] or [`Event::TlsReloadFailed`]
+    /// reports the outcome. A server without TLS has nothing to read, and reports nothing.
     ///
     /// SIGHUP [does the same](crate::ServerBuilder::on_reload).
     ///

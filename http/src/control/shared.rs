@@ -93,9 +93,13 @@ impl Shared {
     /// Whether the listeners speak TLS.
     pub(crate) fn is_secure(&self) -> bool {
         #[cfg(feature = "_tls")]
-        return self.config.tls.is_some();
+        let is_secure = self.config.tls.is_some();
         #[cfg(not(feature = "_tls"))]
-        return false;
+        let is_secure = {
+            let _ = self;
+            false
+        };
+        is_secure
     }
 
     /// Reads the certificates again, if the server has any, and reports the outcome.
@@ -115,7 +119,13 @@ impl Shared {
     }
 
     #[cfg(feature = "_tls")]
-    fn report_tls_warnings(&self) {}
+    fn report_tls_warnings(&self) {
+        if let Some(config) = &self.config.tls {
+            let warnings = config.warnings();
+            let emit = |warning| self.observers.emit(&Event::TlsWarned { warning });
+            warnings.iter().for_each(emit);
+        }
+    }
 
     pub(crate) fn is_starting(&self) -> bool {
         self.is_starting.load(Ordering::SeqCst)

@@ -173,8 +173,8 @@ impl Request {
         &self.link.peer
     }
 
-    /// What the TLS handshake of the connection agreed on, such as the client's certificates; `None`
-    /// if the connection is not TLS. Not a yield point.
+    /// What the TLS handshake of the connection agreed on, such as the client's certificates;
+    /// `None` if the connection is not TLS. Not a yield point.
     ///
     /// ```
     /// # use straightline::Request;
@@ -188,8 +188,8 @@ impl Request {
     }
 
     /// What the handshake of the connection's stream agreed on, if the stream has such a
-    /// [value](crate::Transport::info) and it is a `T`: for a [`Transport`](crate::Transport) of the
-    /// program's own. Not a yield point.
+    /// [value](crate::Transport::info) and it is a `T`: for a [`Transport`](crate::Transport) of
+    /// the program's own. Not a yield point.
     ///
     /// ```
     /// use straightline::Request;

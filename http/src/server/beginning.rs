@@ -17,7 +17,8 @@ pub(super) struct Beginning {
 }
 
 impl Beginning {
-    /// For a stream that the program gives: only the stream itself knows whether it has a handshake.
+    /// For a stream that the program gives: only the stream itself knows whether it has a
+    /// handshake.
     pub(super) fn given(stream: Box<dyn Transport>, _: &ShardState) -> Self {
         Self { stream, awaits_handshake: true }
     }

@@ -411,10 +411,10 @@ impl ServerBuilder {
     }
 
     /// Without a [`logger`](Self::logger) and an [`observer`](Self::observer), a server tells its
-    /// faults on standard error, such as a fiber that keeps its thread, or clients that were refused
-    /// because there are too many: five lines of each kind in ten seconds, and then how many more
-    /// there were. What clients did wrong is one line a minute. This turns it off, except for the
-    /// panics that the panic hook prints.
+    /// faults on standard error, such as a fiber that keeps its thread, or clients that were
+    /// refused because there are too many: five lines of each kind in ten seconds, and then how
+    /// many more there were. What clients did wrong is one line a minute. This turns it off, except
+    /// for the panics that the panic hook prints.
     ///
     /// ```
     /// use straightline::{Request, Server};

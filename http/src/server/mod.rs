@@ -4,10 +4,10 @@
 //! server, and `plan` opens its sockets; `running` is the server until its end (`shutdown_report`),
 //! and `launch` starts its shards; `guests` are other servers on these shards, and `local` is a
 //! server on the caller's shard, without threads. `shard` is the life of one thread, `accept`
-//! accepts its connections, `serve_stream` gets them from the program, `beginning` is the stream of a
-//! new one, with TLS if the server has it, and `state` is the shard's data: the open connections (`connections`, each an `entry`), which connection makes room for a
-//! new one (`evict`), which have been idle for too long (`idle_reaper`), and the answer to rejected
-//! clients (`reject`).
+//! accepts its connections, `serve_stream` gets them from the program, `beginning` is the stream of
+//! a new one, with TLS if the server has it, and `state` is the shard's data: the open connections
+//! (`connections`, each an `entry`), which connection makes room for a new one (`evict`), which
+//! have been idle for too long (`idle_reaper`), and the answer to rejected clients (`reject`).
 //!
 //! If a shard's thread does not return, `lending` lets another shard accept in its place, and
 //! `shard_replacement` replaces a stuck shard. `signals` handles the operator's signals, `handler`

@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::Method;
 use straightline_sched::Report;
 #[cfg(feature = "_tls")]
-use straightline_tls::{HandshakeError, TlsConfigError, TlsInfo};
+use straightline_tls::{HandshakeError, TlsConfigError, TlsInfo, TlsWarning};
 
 use super::escaped::Escaped;
 use super::finished_request::FinishedRequest;
@@ -273,6 +273,14 @@ pub enum Event<'e> {
         /// What is wrong, and with which file.
         error: &'e TlsConfigError,
     },
+    /// Something in the files of TLS is odd, such as a certificate that has expired. Reported when
+    /// the server starts, and when the files were read again.
+    #[cfg(feature = "_tls")]
+    #[non_exhaustive]
+    TlsWarned {
+        /// What it is.
+        warning: &'e TlsWarning,
+    },
     /// A shutdown has reached a phase.
     #[non_exhaustive]
     ShutdownAdvanced {
@@ -371,48 +379,36 @@ impl fmt::Display for Event<'_> {
             Self::TimedOut { timeout, .. } => timeout.fmt(f),
             Self::HandlerCancelled { .. } => f.write_str("the handler was cancelled"),
             Self::HandlerPanicked { method, target, message, place, .. } => {
-                let place = Escaped(place.unwrap_or("an unknown place"));
-                let (target, message) = (Escaped(target), Escaped(message));
-                write!(f, "the handler of {method} {target} panicked at {place}: {message}")
+                write!(f, "the handler of {method} {} ", Escaped(target))?;
+                fmt_panic(f, message, *place)
             }
-            Self::BackgroundPanicked { message, place } => fmt_background(f, message, *place),
+            Self::BackgroundPanicked { message, place } => {
+                f.write_str("a background fiber ")?;
+                fmt_panic(f, message, *place)
+            }
             Self::ResponseFailed { method, target, error, .. } => {
-                let (target, error) = (Escaped(target), Escaped(error));
-                write!(f, "{method} {target} failed: {error}")
+                write!(f, "{method} {} failed: {}", Escaped(target), Escaped(error))
             }
             Self::FiberReported { report } => report.fmt(f),
             Self::ShardStuck { shard, replacement, disconnected } => {
                 fmt_stuck(f, *shard, *replacement, *disconnected)
             }
-            Self::ShardRenewed { shard, replacement } => write!(
-                f,
-                "a handler of shard {shard} has panicked: shard {replacement} takes over, and \
-                 shard {shard} finishes its requests"
-            ),
-            Self::ListenersLent { shard, helper } => {
-                write!(f, "shard {shard} is busy: shard {helper} accepts from its listeners too")
+            Self::ShardRenewed { shard, replacement } => fmt_renewed(f, *shard, *replacement),
+            Self::ListenersLent { shard, helper } => fmt_lent(f, *shard, *helper),
+            Self::ListenersReturned { shard } => fmt_returned(f, *shard),
+            Self::AllStuck { shards } => {
+                write!(
+                    f,
+                    "every shard is stuck ({shards}), no other may start: no client is served"
+                )
             }
-            Self::ListenersReturned { shard } => {
-                write!(f, "only shard {shard} accepts from its listeners again")
-            }
-            Self::AllStuck { shards } => write!(
-                f,
-                "every shard is stuck ({shards}), and no other may start: no client is served"
-            ),
             Self::Reloaded { outcome } => fmt_reloaded(f, *outcome),
             #[cfg(feature = "_tls")]
-            Self::TlsHandshake { info, .. } => fmt_handshake(f, info),
-            #[cfg(feature = "_tls")]
-            Self::TlsHandshakeFailed { error, .. } => {
-                write!(f, "the TLS handshake failed: {}", Escaped(error))
-            }
-            #[cfg(feature = "_tls")]
-            Self::TlsReloaded => f.write_str("TLS: the certificates are reloaded"),
-            #[cfg(feature = "_tls")]
-            Self::TlsReloadFailed { error } => {
-                let error = Escaped(error);
-                write!(f, "TLS: the reload failed, the old certificates are kept: {error}")
-            }
+            Self::TlsHandshake { .. }
+            | Self::TlsHandshakeFailed { .. }
+            | Self::TlsReloaded
+            | Self::TlsReloadFailed { .. }
+            | Self::TlsWarned { .. } => fmt_tls(f, self),
             Self::ShutdownAdvanced { phase } => f.write_str(words_of(*phase)),
             Self::ShardDrained { shard, force_closed } => {
                 write!(f, "shard {shard} is drained, {force_closed} connections are force-closed")
@@ -421,9 +417,25 @@ impl fmt::Display for Event<'_> {
     }
 }
 
-fn fmt_background(f: &mut fmt::Formatter<'_>, message: &str, place: Option<&str>) -> fmt::Result {
+fn fmt_panic(f: &mut fmt::Formatter<'_>, message: &str, place: Option<&str>) -> fmt::Result {
     let place = Escaped(place.unwrap_or("an unknown place"));
-    write!(f, "a background fiber panicked at {place}: {}", Escaped(message))
+    write!(f, "panicked at {place}: {}", Escaped(message))
+}
+
+fn fmt_lent(f: &mut fmt::Formatter<'_>, shard: usize, helper: usize) -> fmt::Result {
+    write!(f, "shard {shard} is busy: shard {helper} accepts from its listeners too")
+}
+
+fn fmt_returned(f: &mut fmt::Formatter<'_>, shard: usize) -> fmt::Result {
+    write!(f, "only shard {shard} accepts from its listeners again")
+}
+
+fn fmt_renewed(f: &mut fmt::Formatter<'_>, shard: usize, replacement: usize) -> fmt::Result {
+    write!(
+        f,
+        "a handler of shard {shard} has panicked: shard {replacement} takes over, and shard \
+         {shard} finishes its requests"
+    )
 }
 
 fn fmt_finished(f: &mut fmt::Formatter<'_>, request: &FinishedRequest<'_>) -> fmt::Result {
@@ -457,6 +469,24 @@ fn fmt_reloaded(
     }
 }
 
+/// An event of TLS, without its peer.
+#[cfg(feature = "_tls")]
+fn fmt_tls(f: &mut fmt::Formatter<'_>, event: &Event<'_>) -> fmt::Result {
+    match event {
+        Event::TlsHandshake { info, .. } => fmt_handshake(f, info),
+        Event::TlsHandshakeFailed { error, .. } => {
+            write!(f, "the TLS handshake failed: {}", Escaped(error))
+        }
+        Event::TlsReloaded => f.write_str("TLS: the certificates are reloaded"),
+        Event::TlsReloadFailed { error } => {
+            let error = Escaped(error);
+            write!(f, "TLS: the reload failed, the old certificates are kept: {error}")
+        }
+        Event::TlsWarned { warning } => write!(f, "TLS: {}", Escaped(warning)),
+        _ => Ok(()),
+    }
+}
+
 #[cfg(feature = "_tls")]
 fn fmt_handshake(f: &mut fmt::Formatter<'_>, info: &TlsInfo) -> fmt::Result {
     let resumed = if info.is_resumed() { ", resumed" } else { "" };
@@ -476,6 +506,14 @@ fn fmt_descriptors(
         None => f.write_str("the process may open any number of descriptors")?,
     }
     raised_from.map_or(Ok(()), |count| write!(f, ", raised from {count}"))
+}
+
+fn fmt_renewed(f: &mut fmt::Formatter<'_>, shard: usize, replacement: usize) -> fmt::Result {
+    write!(
+        f,
+        "a handler of shard {shard} has panicked: shard {replacement} takes over, and shard \
+         {shard} finishes its requests"
+    )
 }
 
 fn fmt_stuck(

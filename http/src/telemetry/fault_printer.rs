@@ -249,7 +249,7 @@ fn telling(event: &Event<'_>) -> Telling {
             _ => Telling::Client(|clients| &mut clients.handshakes),
         },
         #[cfg(feature = "_tls")]
-        Event::TlsReloadFailed { .. } => Telling::Line(Kind::Other),
+        Event::TlsReloadFailed { .. } | Event::TlsWarned { .. } => Telling::Line(Kind::Other),
         _ => Telling::Nothing,
     }
 }

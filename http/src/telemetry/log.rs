@@ -52,6 +52,8 @@ impl Observer for LogObserver {
             #[cfg(feature = "_tls")]
             Event::TlsReloadFailed { .. } => error!(self.logger, "{text}"),
             #[cfg(feature = "_tls")]
+            Event::TlsWarned { .. } => warn!(self.logger, "{text}"),
+            #[cfg(feature = "_tls")]
             Event::TlsReloaded => info!(self.logger, "{text}"),
             Event::AllStuck { .. } => crit!(self.logger, "{text}"),
             Event::ListenersLent { .. } | Event::ShardRenewed { .. } => {

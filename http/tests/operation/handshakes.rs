@@ -108,7 +108,7 @@ fn server() -> (LocalServer, Events) {
     let told = Arc::clone(&events);
     let observer = move |event: &Event<'_>| {
         if let Event::ConnectionFailed { .. } | Event::TimedOut { .. } = event {
-            told.lock().unwrap().push(event.to_string());
+            told.lock().expect("no panic").push(event.to_string());
         }
     };
     let timeouts = Timeouts::default().with_head(secs(5));
@@ -160,7 +160,7 @@ fn a_stream_has_its_handshake_once_and_the_request_knows_what_it_agreed_on() {
         assert!(rest.ends_with("\r\n\r\nAda"), "{rest}");
         assert!(matches!(serving.join(), Ok(ConnectionEnd::Closed)));
         assert_eq!(handshakes.get(), 1);
-        assert!(events.lock().unwrap().is_empty());
+        assert!(events.lock().expect("no panic").is_empty());
     });
 }
 
@@ -193,7 +193,7 @@ fn a_connection_that_sends_nothing_is_idle_and_has_no_handshake() {
         }
         assert!(handshakes.iter().all(|handshakes| handshakes.get() == 0));
         assert_eq!(server.handle().counters().timed_out(Timeout::Head), 20);
-        assert_eq!(events.lock().unwrap().len(), 20);
+        assert_eq!(events.lock().expect("no panic").len(), 20);
     });
 }
 
@@ -210,7 +210,7 @@ fn the_time_for_the_first_request_begins_after_the_handshake() {
         assert_eq!(receive(&client), "hello Ada\n");
         drop(client);
         assert!(matches!(serving.join(), Ok(ConnectionEnd::Closed)));
-        assert!(events.lock().unwrap().is_empty());
+        assert!(events.lock().expect("no panic").is_empty());
     });
 }
 
@@ -223,7 +223,10 @@ fn a_handshake_that_fails_is_a_failed_connection() {
         drop(client);
         let end = serve(&server, stream).join().expect("no panic");
         assert!(matches!(end, ConnectionEnd::Failed(error) if error.to_string() == "half a name"));
-        assert_eq!(*events.lock().unwrap(), ["a test: the connection failed: half a name"]);
+        assert_eq!(
+            *events.lock().expect("no panic"),
+            ["a test: the connection failed: half a name"]
+        );
         assert_eq!(server.handle().counters().aborted, 1);
     });
 }
@@ -238,7 +241,7 @@ fn a_client_that_leaves_before_its_handshake_has_not_failed() {
         drop(client);
         assert!(matches!(serving.join(), Ok(ConnectionEnd::Closed)));
         assert_eq!(handshakes.get(), 1);
-        assert!(events.lock().unwrap().is_empty());
+        assert!(events.lock().expect("no panic").is_empty());
         assert_eq!(server.handle().counters().aborted, 0);
     });
 }
@@ -252,7 +255,7 @@ fn a_cut_between_two_requests_is_an_end_and_a_cut_within_one_is_not() {
             let (told, bodies) = (Arc::clone(&events), Rc::new(RefCell::new(Vec::new())));
             let observer = move |event: &Event<'_>| {
                 if let Event::ConnectionFailed { .. } = event {
-                    told.lock().unwrap().push(event.to_string());
+                    told.lock().expect("no panic").push(event.to_string());
                 }
             };
             let read = Rc::clone(&bodies);
@@ -269,7 +272,7 @@ fn a_cut_between_two_requests_is_an_end_and_a_cut_within_one_is_not() {
             send(&client, sent);
             client.shutdown(std::net::Shutdown::Write).expect("it is open");
             serve(&server, stream).join().expect("no panic");
-            let is_told = !events.lock().unwrap().is_empty();
+            let is_told = !events.lock().expect("no panic").is_empty();
             (is_told, bodies.take())
         })
     }
@@ -307,7 +310,7 @@ fn a_drain_lets_a_handshake_end_and_answers_the_first_request() {
         assert!(matches!(serving.join(), Ok(ConnectionEnd::Closed)));
         let report = server.join();
         assert_eq!((report.idle, report.finished, report.cancelled), (1, 1, 0));
-        assert!(events.lock().unwrap().is_empty());
+        assert!(events.lock().expect("no panic").is_empty());
     });
 }
 

@@ -20,7 +20,7 @@ pub(crate) const BUILDINGS: &[Building<'_>] = &[
         "http/src/",
         &[
             "lib.rs  guide.rs  internals/",
-            "server/  signal.rs",
+            "server/  signal.rs  https.rs",
             "conn/",
             "message/",
             "wire/",
@@ -28,6 +28,20 @@ pub(crate) const BUILDINGS: &[Building<'_>] = &[
             "telemetry/  body_error.rs",
             "config/",
             "proto/  with_fields.rs",
+        ],
+    ),
+    (
+        "tls/src/",
+        &[
+            "lib.rs",
+            "connector.rs",
+            "stream.rs",
+            "handshake.rs",
+            "config/",
+            "pump.rs",
+            "handshakes.rs  session.rs  tickets.rs  provider/",
+            "handshake_error.rs  handshake_limits.rs  info.rs  buffer.rs  asked_name.rs  clock.rs  \
+             version.rs",
         ],
     ),
     (

@@ -8,10 +8,11 @@ use super::tokens::lex;
 use super::tree::{File, Tree};
 
 /// Each layer with the crates that its sources may name, from the bottom up.
-const LAYERS: [(&str, &[&str]); 3] = [
+const LAYERS: [(&str, &[&str]); 4] = [
     ("sched", &["straightline_sched"]),
     ("net", &["straightline_sched", "straightline_net"]),
-    ("http", &["straightline_sched", "straightline_net"]),
+    ("tls", &["straightline_sched", "straightline_net", "straightline_tls"]),
+    ("http", &["straightline_sched", "straightline_net", "straightline_tls"]),
 ];
 
 /// All crates that a layer could name.

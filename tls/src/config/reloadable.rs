@@ -3,15 +3,16 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use parking_lot::{Mutex, RwLock};
 
 use crate::config::error::TlsConfigError;
+use crate::config::listing::{TlsSetting, list};
 use crate::config::settings::{Loaded, Settings};
 use crate::config::warning::TlsWarning;
 use crate::handshakes::Handshakes;
 use crate::provider::TlsProvider;
-use crate::tickets::Tickets;
 
 /// The configuration of a server's TLS. A clone is cheap, and is the same configuration: a reload
 /// of one is a reload of all.
@@ -38,18 +39,17 @@ struct Shared {
     misses: Arc<AtomicU64>,
     /// What new handshakes get. It is whole: a reload replaces it, or fails and does not.
     loaded: RwLock<Loaded>,
-    /// The tickets that the next reload goes on with. Its lock is held while a reload reads, so
-    /// that of two reloads the later one wins.
-    reload: Mutex<Option<Arc<Tickets>>>,
+    /// Held while a reload reads, so that of two reloads the later one wins.
+    reload: Mutex<()>,
 }
 
 impl TlsConfig {
     /// Builds the configuration of these settings.
     pub(super) fn load(settings: Settings) -> Result<Self, TlsConfigError> {
         let misses = Arc::default();
-        let (loaded, tickets) = settings.load(None, &misses)?;
+        let loaded = settings.load(None, &misses)?;
         let handshakes = Handshakes::new(settings.limits.clone(), settings.provider.is_slow());
-        let (loaded, reload) = (RwLock::new(loaded), Mutex::new(tickets));
+        let (loaded, reload) = (RwLock::new(loaded), Mutex::new(()));
         Ok(Self { shared: Arc::new(Shared { settings, handshakes, misses, loaded, reload }) })
     }
 
@@ -69,10 +69,11 @@ impl TlsConfig {
     /// files of a pair can be replaced one after the other: a reload in between finds that they do
     /// not belong together.
     pub fn reload(&self) -> Result<(), TlsConfigError> {
-        let mut tickets = self.shared.reload.lock();
-        let (loaded, next) = self.shared.settings.load(tickets.as_ref(), &self.shared.misses)?;
-        *tickets = next;
-        let before = std::mem::replace(&mut *self.shared.loaded.write(), loaded);
+        let Shared { settings, misses, loaded, reload, .. } = &*self.shared;
+        let _one_at_a_time = reload.lock();
+        let tickets = loaded.read().tickets.clone();
+        let next = settings.load(tickets.as_ref(), misses)?;
+        let before = std::mem::replace(&mut *loaded.write(), next);
         // Dropped without the lock.
         drop(before);
         Ok(())
@@ -82,6 +83,26 @@ impl TlsConfig {
     /// server should tell it at its start, and after each reload. Not a yield point.
     pub fn warnings(&self) -> Vec<TlsWarning> {
         self.shared.loaded.read().warnings.clone()
+    }
+
+    /// The effective settings as text, with the certificates that were read last. Not a yield
+    /// point.
+    ///
+    /// ```no_run
+    /// # use straightline_tls::TlsConfig;
+    /// # let builder = TlsConfig::builder();
+    /// for setting in builder.build()?.settings() {
+    ///     println!("{} = {}", setting.name, setting.value);
+    /// }
+    /// # Ok::<(), straightline_tls::TlsConfigError>(())
+    /// ```
+    pub fn settings(&self) -> Vec<TlsSetting> {
+        list(&self.shared.settings, &self.shared.loaded.read().leaves)
+    }
+
+    /// When the default certificate expires; `None` if it does not tell. Not a yield point.
+    pub fn not_after(&self) -> Option<SystemTime> {
+        self.shared.loaded.read().leaves.first()?.not_after
     }
 
     /// Who does the cryptography. Not a yield point.

@@ -15,7 +15,7 @@ use rustls::{NoKeyLog, ServerConfig};
 use crate::clock::Clock;
 use crate::config::checks::{check_alpn, check_limits};
 use crate::config::error::TlsConfigError;
-use crate::config::identity::{Identity, IdentitySource};
+use crate::config::identity::{Identity, IdentitySource, Leaf};
 use crate::config::names::CertificatesByName;
 use crate::config::source::Source;
 use crate::config::trust::{read_revocations, read_roots};
@@ -60,7 +60,10 @@ pub(crate) struct Settings {
 pub(crate) struct Loaded {
     pub(crate) server: Arc<ServerConfig>,
     pub(crate) certificates: Arc<CertificatesByName>,
+    pub(crate) tickets: Option<Arc<Tickets>>,
     pub(crate) warnings: Vec<TlsWarning>,
+    /// In the order of the settings, so the default first.
+    pub(crate) leaves: Vec<Leaf>,
 }
 
 impl Default for Settings {
@@ -82,12 +85,12 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Reads all files. `tickets` are those of the configuration before.
+    /// Reads all files. `tickets` are those of the reading before.
     pub(crate) fn load(
         &self,
         tickets: Option<&Arc<Tickets>>,
         misses: &Arc<AtomicU64>,
-    ) -> Result<(Loaded, Option<Arc<Tickets>>), TlsConfigError> {
+    ) -> Result<Loaded, TlsConfigError> {
         self.check()?;
         let crypto = self.provider.crypto().map_err(TlsConfigError::of_provider)?;
         let identities = self
@@ -105,7 +108,8 @@ impl Settings {
         warnings.extend(more);
         let tickets = self.tickets(&crypto, tickets)?;
         let server = self.server(crypto, verifier, &certificates, tickets.as_ref())?;
-        Ok((Loaded { server: Arc::new(server), certificates, warnings }, tickets))
+        let leaves = identities.iter().map(Leaf::of).collect();
+        Ok(Loaded { server: Arc::new(server), certificates, tickets, warnings, leaves })
     }
 
     /// The configuration for rustls, with each setting that matters said.
@@ -245,7 +249,7 @@ mod tests {
     }
 
     fn load(settings: &Settings) -> Arc<ServerConfig> {
-        settings.load(None, &Arc::default()).unwrap().0.server
+        settings.load(None, &Arc::default()).unwrap().server
     }
 
     #[test]
@@ -279,7 +283,7 @@ mod tests {
             let mut settings = with_certificate(provider);
             let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/good.ocsp");
             settings.identities[0].ocsp = Some(Source::file(path));
-            let (loaded, _) = settings.load(None, &Arc::default()).unwrap();
+            let loaded = settings.load(None, &Arc::default()).unwrap();
             let certified = loaded.certificates.find("a.test").unwrap();
             assert_eq!(certified.ocsp, Some(std::fs::read(path).unwrap()));
         }

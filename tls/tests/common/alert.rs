@@ -11,4 +11,3 @@ pub(crate) const DECRYPT_ERROR: u8 = 51;
 pub(crate) const PROTOCOL_VERSION: u8 = 70;
 pub(crate) const USER_CANCELED: u8 = 90;
 pub(crate) const NO_RENEGOTIATION: u8 = 100;
-pub(crate) const MISSING_EXTENSION: u8 = 109;

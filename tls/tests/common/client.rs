@@ -202,13 +202,13 @@ impl Client {
     }
 
     /// The next record as it is on the wire; an error is the end of the stream.
-    fn record(&mut self) -> Result<Record, Received> {
+    pub(crate) fn record(&mut self) -> Result<Record, Received> {
         loop {
             if let Some((record, rest)) = Record::parse(&self.unread) {
                 self.unread = rest.to_vec();
                 return Ok(record);
             }
-            let mut buffer = [0; 20_000];
+            let mut buffer = vec![0; 16_384];
             match (&self.stream).read(&mut buffer) {
                 Ok(0) => {
                     assert!(self.unread.is_empty(), "part of a record: {:?}", self.unread);
@@ -242,10 +242,7 @@ impl Client {
                 let _ = self.engine.process_new_packets();
             }
         }
-        let (kind, plain) = match self.decrypt(&record) {
-            Some(decrypted) => decrypted,
-            None => return Received::Sealed(record),
-        };
+        let Some((kind, plain)) = self.decrypt(&record) else { return Received::Sealed(record) };
         match (kind, &plain[..]) {
             (ALERT, &[level, description]) => Received::Alert(level, description),
             (DATA, _) => Received::Data(plain),
@@ -308,7 +305,6 @@ impl Client {
         match &all[..] {
             // Bytes that came after the alert was sent may reset the connection.
             [.., Received::Alert(_, description), _] => Some(*description),
-            [.., Received::Reset] => panic!("a reset without an alert: {all:?}"),
             _ => None,
         }
     }
@@ -338,9 +334,12 @@ fn config(version: Version, groups: Vec<&'static dyn SupportedKxGroup>) -> Clien
     config
 }
 
-/// The secrets that the engine tells: label, random bytes of the client's hello, secret.
+/// The secrets that the engine tells.
 #[derive(Debug, Default)]
-struct Secrets(Mutex<Vec<(String, Vec<u8>, Vec<u8>)>>);
+struct Secrets(Mutex<Vec<Secret>>);
+
+/// Its label, the random bytes of the client's hello, and the secret itself.
+type Secret = (String, Vec<u8>, Vec<u8>);
 
 impl Secrets {
     fn get(&self, label: &str) -> Option<(Vec<u8>, Vec<u8>)> {

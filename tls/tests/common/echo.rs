@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::Duration;
 
-use straightline_net::{TcpListener, Transport};
+use straightline_net::{TcpListener, TcpStream, Transport};
 use straightline_sched::{self as sched, deadline, sim};
 use straightline_tls::{HandshakeError, HandshakeFailure, TlsConfig, TlsProvider, TlsStream};
 
@@ -79,16 +79,36 @@ pub(crate) fn converse_with<T: 'static>(
     talk: impl FnOnce(&mut Client) -> T + 'static,
 ) -> (T, Served) {
     let config = config.clone();
+    simulate(move |stream| serve(stream, &config), connect, talk)
+}
+
+/// As [`converse`], with a server that serves as `act` does.
+pub(crate) fn converse_by<T: 'static, R: 'static>(
+    provider: TlsProvider,
+    version: Version,
+    act: impl FnOnce(TlsStream<TcpStream>) -> R + 'static,
+    talk: impl FnOnce(&mut Client) -> T + 'static,
+) -> (T, R) {
+    let config = config(provider);
+    let serve = move |stream| act(TlsStream::accept(stream, &config).expect("a good handshake"));
+    simulate(serve, move || Client::connect(SERVER, version), talk)
+}
+
+fn simulate<T: 'static, R: 'static>(
+    run: impl FnOnce(TcpStream) -> R + 'static,
+    connect: impl FnOnce() -> Client + 'static,
+    talk: impl FnOnce(&mut Client) -> T + 'static,
+) -> (T, R) {
     sim::run(7, move || {
         let listener = TcpListener::bind(SERVER).expect("a free port");
         let server = sched::spawn(move || {
             let (stream, _) = listener.accept().expect("a client");
-            serve(stream, &config)
+            run(stream)
         });
         let told = deadline(PATIENCE, || talk(&mut connect()));
         let told = told.expect("the conversation ends in time");
-        let served = deadline(PATIENCE, || server.join().expect("the server does not panic"));
-        (told, served.expect("the server ends in time"))
+        let ended = deadline(PATIENCE, || server.join().expect("the server does not panic"));
+        (told, ended.expect("the server ends in time"))
     })
 }
 

@@ -5,7 +5,7 @@ use crate::common::record::ALERT;
 #[test]
 fn data_comes_back_and_both_sides_close() {
     for_each(|provider, version| {
-        let (_, served) = converse(provider, version, |client| {
+        let ((), served) = converse(provider, version, |client| {
             client.handshake();
             client.send_data(b"hello");
             assert_eq!(client.receive_data(), b"hello");
@@ -19,7 +19,7 @@ fn data_comes_back_and_both_sides_close() {
 #[test]
 fn a_stream_that_ends_without_a_goodbye_is_cut() {
     for_each(|provider, version| {
-        let (_, served) = converse(provider, version, |client| {
+        let ((), served) = converse(provider, version, |client| {
             client.handshake();
             client.send_data(b"hello");
             client.end();

@@ -45,7 +45,7 @@ fn a_hello_may_be_split_at_every_byte() {
 #[test]
 fn a_hello_may_come_in_records_of_one_byte() {
     for_each(|provider, version| {
-        let (_, served) = converse(provider, version, |client| {
+        let ((), served) = converse(provider, version, |client| {
             let hello = client.flight().remove(0);
             for byte in &hello.payload {
                 client.send(&Record::new(HANDSHAKE, [*byte]));
@@ -70,7 +70,7 @@ fn in_pieces(records: &[Record], length: usize) -> Vec<Record> {
 #[test]
 fn the_key_exchange_of_tls_1_2_may_come_in_many_records() {
     for &provider in TlsProvider::offered() {
-        let (_, served) = converse(provider, Version::Tls12, |client| {
+        let ((), served) = converse(provider, Version::Tls12, |client| {
             let hello = client.flight();
             client.send_all(&in_pieces(&hello, 7));
             let mut flight = client.flight();
@@ -107,7 +107,7 @@ fn with_a_last_flight(
     resend: impl Fn(&mut Client, &[u8]) + 'static,
 ) -> Served {
     let connect = || Client::connect(SERVER, Version::Tls13);
-    let (_, served) = converse_with(&with_client_auth(provider), connect, move |client| {
+    let ((), served) = converse_with(&with_client_auth(provider), connect, move |client| {
         let hello = client.flight();
         client.send_all(&hello);
         let flight = client.flight();
@@ -345,7 +345,7 @@ fn a_second_hello_may_come_in_pieces_too() {
         let groups = vec![kx_group::MLKEM768, kx_group::X25519];
         let connect = || Client::with_groups(SERVER, Version::Tls13, groups);
         let config = crate::common::echo::config(provider);
-        let (_, served) = converse_with(&config, connect, |client| {
+        let ((), served) = converse_with(&config, connect, |client| {
             let first = client.flight();
             client.send_all(&in_pieces(&first, 100));
             let second = client.flight();

@@ -1,0 +1,15 @@
+//! A server that speaks TLS, and clients that speak it by rustls over std's sockets.
+//!
+//! The client's cryptography is AWS-LC's. The server's is that of each provider which the build
+//! offers.
+
+#![allow(clippy::unwrap_used)] // also in what the tests share
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod client;
+mod ends;
+mod failures;
+mod operating;
+mod requests;
