@@ -16,6 +16,8 @@ use clap::ValueEnum;
 use rustix::process::{Signal, set_parent_process_death_signal};
 
 use self::answer::listen;
+#[cfg(feature = "tls")]
+pub(crate) use self::answer::ANY_PORT;
 pub(crate) use self::answer::{BODY, PATH};
 use self::floor::Arming;
 use crate::cpu;
