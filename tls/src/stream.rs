@@ -400,7 +400,7 @@ impl<S: Transport> Transport for TlsStream<S> {
         // If there is no room, the file is not read.
         self.flush_session(&mut session)?;
         let mut piece = Buffer::default();
-        let count = count.min(RECORD_BYTES);
+        let count = count.min(WRITE_BYTES);
         let read = file.read_at(&mut piece.room(count)[..count], offset)?;
         piece.advance(read);
         self.write_session(&mut session, piece.filled())
