@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use parking_lot::{Mutex, RwLock};
 
@@ -81,6 +82,12 @@ impl TlsConfig {
     /// server should tell it at its start, and after each reload. Not a yield point.
     pub fn warnings(&self) -> Vec<TlsWarning> {
         self.shared.loaded.read().warnings.clone()
+    }
+
+    /// When the first of the certificates that were read last expires, for an alarm some weeks
+    /// before; `None` if no date could be read. Not a yield point.
+    pub fn valid_until(&self) -> Option<SystemTime> {
+        self.shared.loaded.read().valid_until
     }
 
     /// Who does the cryptography. Not a yield point.

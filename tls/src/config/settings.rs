@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rustls::crypto::CryptoProvider;
 use rustls::server::danger::ClientCertVerifier;
@@ -61,6 +61,8 @@ pub(crate) struct Loaded {
     pub(crate) server: Arc<ServerConfig>,
     pub(crate) certificates: Arc<CertificatesByName>,
     pub(crate) tickets: Option<Arc<Tickets>>,
+    /// When the first of the certificates expires.
+    pub(crate) valid_until: Option<SystemTime>,
     pub(crate) warnings: Vec<TlsWarning>,
 }
 
@@ -106,7 +108,9 @@ impl Settings {
         warnings.extend(more);
         let tickets = self.tickets(&crypto, tickets)?;
         let server = self.server(crypto, verifier, &certificates, tickets.as_ref())?;
-        Ok(Loaded { server: Arc::new(server), certificates, tickets, warnings })
+        let server = Arc::new(server);
+        let valid_until = identities.iter().filter_map(|identity| identity.not_after).min();
+        Ok(Loaded { server, certificates, tickets, valid_until, warnings })
     }
 
     /// The configuration for rustls, with each setting that matters said.

@@ -45,6 +45,11 @@ pub enum TlsWarningKind {
     },
     /// Other users of the machine may read the private key.
     KeyReadableByOthers,
+    /// A part of the platform's roots could not be read, so some servers may be refused.
+    RootsNotRead {
+        /// Why.
+        reason: Box<str>,
+    },
     /// A newer revocation list should be there. Until it is, no client certificate is accepted that
     /// this list would have to tell about.
     RevocationListStale {
@@ -95,6 +100,9 @@ impl fmt::Display for TlsWarning {
             }
             TlsWarningKind::KeyReadableByOthers => {
                 f.write_str("other users may read the private key; `chmod go= ` forbids it")?;
+            }
+            TlsWarningKind::RootsNotRead { reason } => {
+                write!(f, "a part of it could not be read: {reason}")?;
             }
             TlsWarningKind::RevocationListStale { next_update } => {
                 write!(f, "a newer revocation list is due since {}", Date(*next_update))?;

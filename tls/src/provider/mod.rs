@@ -227,6 +227,14 @@ mod tests {
         "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
     ];
 
+    #[cfg(not(any(feature = "mbedtls", feature = "aws-lc-rs")))]
+    #[test]
+    fn a_program_without_a_provider_says_which_feature_it_needs() {
+        let error = TlsProvider::default().crypto().unwrap_err().to_string();
+        assert!(error.contains("feature `aws-lc-rs` of straightline-tls"), "{error}");
+        assert!(error.contains("no provider is in this program"), "{error}");
+    }
+
     #[test]
     fn a_provider_is_made_once() {
         for provider in TlsProvider::offered() {
