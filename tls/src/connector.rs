@@ -277,10 +277,9 @@ fn add_platform_roots(roots: &mut RootCertStore) -> Result<Vec<TlsWarning>, TlsC
     let count = found.certs.len();
     let (added, _) = roots.add_parsable_certificates(found.certs);
     if added > 0 {
-        let warning = |error: &rustls_native_certs::Error| TlsWarning {
-            kind: TlsWarningKind::RootsNotRead { reason: error.to_string().into() },
-            place: Place::Platform,
-            names: Vec::new(),
+        let warning = |error: &rustls_native_certs::Error| {
+            let kind = TlsWarningKind::RootsNotRead { reason: error.to_string().into() };
+            TlsWarning::new(kind, &Place::Platform, &[])
         };
         return Ok(found.errors.iter().map(warning).collect());
     }

@@ -62,15 +62,11 @@ impl IdentitySource {
         kinds.extend(broken_link(&chain));
         let mut warnings: Vec<TlsWarning> = kinds
             .into_iter()
-            .map(|kind| TlsWarning {
-                kind,
-                place: chain_content.place.clone(),
-                names: names.clone(),
-            })
+            .map(|kind| TlsWarning::new(kind, &chain_content.place, &names))
             .collect();
         if key_content.is_readable_by_others {
             let kind = TlsWarningKind::KeyReadableByOthers;
-            warnings.push(TlsWarning { kind, place: key_content.place, names: names.clone() });
+            warnings.push(TlsWarning::new(kind, &key_content.place, &names));
         }
         let ocsp = self.ocsp.as_ref().map(read_ocsp).transpose()?;
         let mut certified = CertifiedKey::new(chain, key);
@@ -84,7 +80,7 @@ impl IdentitySource {
 impl Identity {
     /// The warnings, without those that matter only for a server.
     pub(crate) fn warnings_of_client(&self) -> impl Iterator<Item = TlsWarning> {
-        self.warnings.iter().filter(|warning| warning.kind != TlsWarningKind::NoNames).cloned()
+        self.warnings.iter().filter(|warning| *warning.kind() != TlsWarningKind::NoNames).cloned()
     }
 }
 

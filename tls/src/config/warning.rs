@@ -10,9 +10,10 @@ use crate::config::error::Place;
 /// same. Its text names the file and the names of the certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsWarning {
-    pub(crate) kind: TlsWarningKind,
-    pub(crate) place: Place,
-    pub(crate) names: Vec<Box<str>>,
+    kind: TlsWarningKind,
+    place: Place,
+    /// The DNS names of the certificate, if the warning is about one.
+    names: Vec<Box<str>>,
 }
 
 /// The kinds of [`TlsWarning`].
@@ -59,6 +60,11 @@ pub enum TlsWarningKind {
 }
 
 impl TlsWarning {
+    /// A warning about a certificate with these DNS names; none if it is not about one.
+    pub(crate) fn new(kind: TlsWarningKind, place: &Place, names: &[Box<str>]) -> Self {
+        Self { kind, place: place.clone(), names: names.to_vec() }
+    }
+
     /// The kind. Not a yield point.
     pub fn kind(&self) -> &TlsWarningKind {
         &self.kind
