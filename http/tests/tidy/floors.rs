@@ -38,6 +38,7 @@ pub(crate) const BUILDINGS: &[Building<'_>] = &[
             "stream.rs",
             "handshake.rs",
             "config/",
+            "pump.rs",
             "handshakes.rs  session.rs  tickets.rs  provider/",
             "handshake_error.rs  handshake_limits.rs  info.rs  buffer.rs  asked_name.rs  clock.rs  \
              version.rs",
@@ -48,6 +49,7 @@ pub(crate) const BUILDINGS: &[Building<'_>] = &[
         &[
             "mod.rs  builder.rs",
             "reloadable.rs",
+            "listing.rs",
             "settings.rs",
             "names.rs",
             "identity.rs  trust.rs  checks.rs",

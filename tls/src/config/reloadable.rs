@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use parking_lot::{Mutex, RwLock};
 
 use crate::config::error::TlsConfigError;
+use crate::config::listing::{TlsSetting, list};
 use crate::config::settings::{Loaded, Settings};
 use crate::config::warning::TlsWarning;
 use crate::handshakes::Handshakes;
@@ -84,10 +85,25 @@ impl TlsConfig {
         self.shared.loaded.read().warnings.clone()
     }
 
-    /// When the first of the certificates that were read last expires, for an alarm some weeks
-    /// before; `None` if no date could be read. Not a yield point.
-    pub fn valid_until(&self) -> Option<SystemTime> {
-        self.shared.loaded.read().valid_until
+    /// The effective settings as text, with the certificates that were read last. Not a yield
+    /// point.
+    ///
+    /// ```no_run
+    /// # use straightline_tls::TlsConfig;
+    /// # let builder = TlsConfig::builder();
+    /// for setting in builder.build()?.settings() {
+    ///     println!("{} = {}", setting.name, setting.value);
+    /// }
+    /// # Ok::<(), straightline_tls::TlsConfigError>(())
+    /// ```
+    pub fn settings(&self) -> Vec<TlsSetting> {
+        list(&self.shared.settings, &self.shared.loaded.read().leaves)
+    }
+
+    /// When the first of the certificates expires, for an alarm some weeks before; `None` if their
+    /// dates cannot be read. Not a yield point.
+    pub fn not_after(&self) -> Option<SystemTime> {
+        self.shared.loaded.read().leaves.iter().filter_map(|leaf| leaf.not_after).min()
     }
 
     /// Who does the cryptography. Not a yield point.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use rustls::crypto::CryptoProvider;
 use rustls::server::danger::ClientCertVerifier;
@@ -15,7 +15,7 @@ use rustls::{NoKeyLog, ServerConfig};
 use crate::clock::Clock;
 use crate::config::checks::{check_alpn, check_limits};
 use crate::config::error::TlsConfigError;
-use crate::config::identity::{Identity, IdentitySource};
+use crate::config::identity::{Identity, IdentitySource, Leaf};
 use crate::config::names::CertificatesByName;
 use crate::config::source::Source;
 use crate::config::trust::{read_revocations, read_roots};
@@ -61,9 +61,9 @@ pub(crate) struct Loaded {
     pub(crate) server: Arc<ServerConfig>,
     pub(crate) certificates: Arc<CertificatesByName>,
     pub(crate) tickets: Option<Arc<Tickets>>,
-    /// When the first of the certificates expires.
-    pub(crate) valid_until: Option<SystemTime>,
     pub(crate) warnings: Vec<TlsWarning>,
+    /// In the order of the settings, so the default first.
+    pub(crate) leaves: Vec<Leaf>,
 }
 
 impl Default for Settings {
@@ -108,9 +108,8 @@ impl Settings {
         warnings.extend(more);
         let tickets = self.tickets(&crypto, tickets)?;
         let server = self.server(crypto, verifier, &certificates, tickets.as_ref())?;
-        let server = Arc::new(server);
-        let valid_until = identities.iter().filter_map(|identity| identity.not_after).min();
-        Ok(Loaded { server, certificates, tickets, valid_until, warnings })
+        let leaves = identities.iter().map(Leaf::of).collect();
+        Ok(Loaded { server: Arc::new(server), certificates, tickets, warnings, leaves })
     }
 
     /// The configuration for rustls, with each setting that matters said.

@@ -57,7 +57,7 @@ fn the_first_end_of_several_certificates_is_told() {
     };
     let (later, sooner) = (until(3001), until(3000));
     let config = server(TlsProvider::default(), &later).certificate_pem(sooner.chain, sooner.key);
-    assert_eq!(config.build().unwrap().valid_until(), Some(day(376_200)));
+    assert_eq!(config.build().unwrap().not_after(), Some(day(376_200)));
 }
 
 #[test]
