@@ -394,9 +394,7 @@ impl fmt::Display for Event<'_> {
                 fmt_stuck(f, *shard, *replacement, *disconnected)
             }
             Self::ShardRenewed { shard, replacement } => fmt_renewed(f, *shard, *replacement),
-            Self::ListenersLent { shard, helper } => {
-                write!(f, "shard {shard} is busy: shard {helper} accepts from its listeners too")
-            }
+            Self::ListenersLent { shard, helper } => fmt_lent(f, *shard, *helper),
             Self::ListenersReturned { shard } => fmt_returned(f, *shard),
             Self::AllStuck { shards } => {
                 write!(
@@ -422,6 +420,10 @@ impl fmt::Display for Event<'_> {
 fn fmt_panic(f: &mut fmt::Formatter<'_>, message: &str, place: Option<&str>) -> fmt::Result {
     let place = Escaped(place.unwrap_or("an unknown place"));
     write!(f, "panicked at {place}: {}", Escaped(message))
+}
+
+fn fmt_lent(f: &mut fmt::Formatter<'_>, shard: usize, helper: usize) -> fmt::Result {
+    write!(f, "shard {shard} is busy: shard {helper} accepts from its listeners too")
 }
 
 fn fmt_returned(f: &mut fmt::Formatter<'_>, shard: usize) -> fmt::Result {
@@ -504,14 +506,6 @@ fn fmt_descriptors(
         None => f.write_str("the process may open any number of descriptors")?,
     }
     raised_from.map_or(Ok(()), |count| write!(f, ", raised from {count}"))
-}
-
-fn fmt_renewed(f: &mut fmt::Formatter<'_>, shard: usize, replacement: usize) -> fmt::Result {
-    write!(
-        f,
-        "a handler of shard {shard} has panicked: shard {replacement} takes over, and shard \
-         {shard} finishes its requests"
-    )
 }
 
 fn fmt_stuck(
