@@ -50,6 +50,13 @@ pub(crate) struct TlsNumbers(Mutex<TlsMetrics>);
 
 impl TlsMetrics {
     /// How many handshakes failed for that reason. Not a yield point.
+    ///
+    /// ```
+    /// use straightline::tls::HandshakeFailure;
+    /// use straightline::TlsMetrics;
+    ///
+    /// assert_eq!(TlsMetrics::default().failed(HandshakeFailure::TimedOut), 0);
+    /// ```
     pub fn failed(&self, failure: HandshakeFailure) -> u64 {
         index_of(failure).map_or(0, |index| self.failed[index])
     }
