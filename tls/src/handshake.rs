@@ -15,8 +15,8 @@ use crate::config::TlsConfig;
 use crate::handshake_error::{HandshakeError, HandshakeFailure};
 use crate::handshakes::Handshakes;
 use crate::info::TlsInfo;
+use crate::pump::{flush, receive, send_what_fits};
 use crate::session::{End, Session};
-use crate::stream::{flush, receive};
 
 /// What a handshake begins with.
 pub(crate) enum Begin {
@@ -100,14 +100,18 @@ fn agree(
                 (session, result)
             })?;
             is_first = false;
+            if result.is_ok() && session.has_only_offers() {
+                // The client need not read now, nor at all.
+                send_what_fits(stream, &mut session);
+                *place = Some(session);
+                return Ok(());
+            }
             let sent = send(stream, &mut session);
             if let Err(error) = result {
                 *place = Some(session);
                 return Err(HandshakeError::of(error));
             }
-            if let Err(error) = sent {
-                return Err(HandshakeError::io(error));
-            }
+            sent.map_err(HandshakeError::io)?;
             if !session.is_handshaking() {
                 *place = Some(session);
                 return Ok(());

@@ -10,9 +10,10 @@ use rustls::client::UnbufferedClientConnection;
 use rustls::pki_types::ServerName;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{
-    ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus,
+    ConnectionState, EncodeError, EncodeTlsData, EncryptError, InsufficientSizeError,
+    UnbufferedStatus, WriteTraffic,
 };
-use rustls::{ClientConfig, CommonState, Error, ServerConfig};
+use rustls::{ClientConfig, CommonState, Error, ProtocolVersion, ServerConfig};
 
 use crate::asked_name;
 use crate::buffer::Buffer;
@@ -30,6 +31,8 @@ pub(crate) struct Session {
     pub(crate) outgoing: Buffer,
     end: End,
     is_close_notify_sent: bool,
+    /// The stream below takes no more bytes, and some were lost.
+    is_cut_off: bool,
     server_name: Option<Box<str>>,
 }
 
@@ -82,6 +85,7 @@ impl Session {
             outgoing: Buffer::default(),
             end: End::Open,
             is_close_notify_sent: false,
+            is_cut_off: false,
             server_name: None,
         }
     }
@@ -174,8 +178,22 @@ impl Session {
         self.write(Write::CloseNotify)
     }
 
-    pub(crate) fn is_close_notify_sent(&self) -> bool {
-        self.is_close_notify_sent
+    /// The stream below takes no more bytes. What the peer has sent before can still be read.
+    pub(crate) fn cut_off(&mut self) {
+        self.is_cut_off = true;
+        self.outgoing.consume(self.outgoing.len());
+    }
+
+    /// Whether data can still be written.
+    pub(crate) fn is_writable(&self) -> bool {
+        !self.is_close_notify_sent && !self.is_cut_off
+    }
+
+    /// Whether the server's last bytes are only offers, which no client waits for: the tickets of
+    /// TLS 1.3.
+    pub(crate) fn has_only_offers(&self) -> bool {
+        let is_tls13 = self.common().protocol_version() == Some(ProtocolVersion::TLSv1_3);
+        matches!(self.engine, Engine::Server(_)) && is_tls13 && !self.is_handshaking()
     }
 
     /// One step with the received bytes. A failure is kept, and its alert encrypted.
@@ -322,16 +340,7 @@ impl Step<'_> {
                 if count > 0 { Progress::Plain(count) } else { Progress::Again }
             }
             ConnectionState::EncodeTlsData(mut data) => {
-                let mut room = 0;
-                loop {
-                    match data.encode(self.outgoing.room(room)) {
-                        Ok(count) => break self.outgoing.advance(count),
-                        Err(EncodeError::InsufficientSize(InsufficientSizeError {
-                            required_size,
-                        })) => room = required_size,
-                        Err(EncodeError::AlreadyEncoded) => break,
-                    }
-                }
+                self.encode(&mut data);
                 Progress::Again
             }
             ConnectionState::TransmitTlsData(data) => {
@@ -340,25 +349,10 @@ impl Step<'_> {
                 Progress::Again
             }
             ConnectionState::WriteTraffic(mut traffic) => {
-                if let Some(write) = write.and_then(Option::take) {
-                    let mut room = 0;
-                    loop {
-                        let result = match write {
-                            Write::Data(bytes) => traffic.encrypt(bytes, self.outgoing.room(room)),
-                            Write::CloseNotify => {
-                                traffic.queue_close_notify(self.outgoing.room(room))
-                            }
-                        };
-                        match result {
-                            Ok(count) => break self.outgoing.advance(count),
-                            Err(EncryptError::InsufficientSize(InsufficientSizeError {
-                                required_size,
-                            })) => room = required_size,
-                            Err(EncryptError::EncryptExhausted) => {
-                                return (discard, Err(Error::EncryptError));
-                            }
-                        }
-                    }
+                if let Some(write) = write.and_then(Option::take)
+                    && let Err(error) = self.encrypt(&mut traffic, write)
+                {
+                    return (discard, Err(error));
                 }
                 Progress::Blocked
             }
@@ -368,5 +362,44 @@ impl Step<'_> {
             _ => return (discard, Err(Error::General("early data".into()))),
         };
         (discard, Ok(Outcome::Progress(progress)))
+    }
+
+    /// Puts a message of the protocol into `outgoing`.
+    fn encode<D>(&mut self, data: &mut EncodeTlsData<'_, D>) {
+        let mut room = 0;
+        loop {
+            match data.encode(self.outgoing.room(room)) {
+                Ok(count) => return self.outgoing.advance(count),
+                Err(EncodeError::InsufficientSize(InsufficientSizeError { required_size })) => {
+                    room = required_size;
+                }
+                Err(EncodeError::AlreadyEncoded) => return,
+            }
+        }
+    }
+
+    /// Encrypts into `outgoing`.
+    fn encrypt<D>(
+        &mut self,
+        traffic: &mut WriteTraffic<'_, D>,
+        write: Write<'_>,
+    ) -> Result<(), Error> {
+        let mut room = 0;
+        loop {
+            let result = match write {
+                Write::Data(bytes) => traffic.encrypt(bytes, self.outgoing.room(room)),
+                Write::CloseNotify => traffic.queue_close_notify(self.outgoing.room(room)),
+            };
+            match result {
+                Ok(count) => {
+                    self.outgoing.advance(count);
+                    return Ok(());
+                }
+                Err(EncryptError::InsufficientSize(InsufficientSizeError { required_size })) => {
+                    room = required_size;
+                }
+                Err(EncryptError::EncryptExhausted) => return Err(Error::EncryptError),
+            }
+        }
     }
 }

@@ -22,20 +22,21 @@ use crate::handshake::{self, Begin};
 use crate::handshake_error::HandshakeError;
 use crate::handshakes::Handshakes;
 use crate::info::TlsInfo;
+use crate::pump::{flush, is_retried, receive, send_what_fits};
 use crate::session::{End, Session};
 
 /// A TLS connection over any stream: a socket, a stream in memory, another transport.
 ///
 /// It reads and writes like a socket, also by shared reference, so that two fibers can share it
 /// ([`split`](straightline_net::split)). Each write is encrypted and sent at once, as records of up
-/// to 16 KiB: put a [`BufWriter`](io::BufWriter) around it for many small writes. As a [`Transport`]
-/// it can be [served](Transport) by the HTTP server.
+/// to 16 KiB: put a [`BufWriter`](io::BufWriter) around it for many small writes. As a
+/// [`Transport`] it can be [served](Transport) by the HTTP server.
 ///
 /// # The end
 ///
 /// The end of a TLS connection is a message of its own, the `close_notify` (RFC 8446 section 6.1).
 /// A read that finds it returns 0. A read that finds the end of the stream below without it is
-/// [`UnexpectedEof`](ErrorKind::UnexpectedEof): somebody may have cut the connection. Call
+/// [`UnexpectedEof`](ErrorKind::UnexpectedEof): an attacker may have cut the connection. Call
 /// [`close`](Self::close) before you drop the stream; a stream that is dropped without it looks
 /// cut to the peer.
 ///
@@ -79,7 +80,8 @@ impl<S: Transport> TlsStream<S> {
     ///
     /// # Errors
     ///
-    /// A [`HandshakeError`], inside of the [`io::Error`].
+    /// A [`HandshakeError`], inside of the [`io::Error`]. A client that leaves before its first byte
+    /// is none: then it is a plain [`UnexpectedEof`](ErrorKind::UnexpectedEof).
     pub fn accept(stream: S, config: &TlsConfig) -> io::Result<Self> {
         let stream = Self::server(stream, config);
         stream.handshake()?;
@@ -130,7 +132,8 @@ impl<S: Transport> TlsStream<S> {
     }
 
     /// Sends what was written and the `close_notify`: the peer knows that it has everything. The
-    /// peer's own data can still be read. Then closes the direction to the peer in the stream below.
+    /// peer's own data can still be read. Then closes the direction to the peer in the stream
+    /// below.
     ///
     /// # Blocking
     ///
@@ -178,7 +181,8 @@ impl<S: Transport> TlsStream<S> {
     }
 
     /// A write has accepted `count` bytes. It returns when they are sent, as the write of a socket
-    /// does. If that takes too long, the next write says so: these bytes are not to be written again.
+    /// does. If that takes too long, the next write says so: these bytes are not to be written
+    /// again.
     fn wait_for_flush(&self, count: usize) -> io::Result<usize> {
         match self.block(Interest::Write, || self.try_flush()) {
             Err(error) if error.kind() != ErrorKind::TimedOut => Err(error),
@@ -200,7 +204,7 @@ impl<S: Transport> TlsStream<S> {
     /// Encrypts up to [`WRITE_BYTES`] and sends as much as there is room for. The rest is kept, and
     /// sent by the next calls.
     fn write_session(&self, session: &mut Session, bytes: &[u8]) -> io::Result<usize> {
-        if session.is_close_notify_sent() {
+        if !session.is_writable() {
             return Err(ErrorKind::BrokenPipe.into());
         }
         self.flush_session(session)?;
@@ -229,14 +233,11 @@ impl<S: Transport> TlsStream<S> {
             if !session.plain.is_empty() {
                 return Ok(session.plain.read(buffer));
             }
-            // A failure has an alert to send, and an answer to a key update may be there. If it
-            // cannot be sent, that is less to tell than what was found.
-            match session.decrypt(buffer) {
-                Ok(None) => self.flush_kept(session)?,
-                found => {
-                    let _ = self.flush_kept(session);
-                    return found.map(Option::unwrap_or_default).map_err(broken);
-                }
+            // A failure has an alert to send, and an answer to a key update may be there.
+            let decrypted = session.decrypt(buffer);
+            send_what_fits(&self.stream, session);
+            if let Some(count) = decrypted.map_err(broken)? {
+                return Ok(count);
             }
             match session.end() {
                 End::Open => {}
@@ -260,35 +261,6 @@ impl State {
             Self::New(_) | Self::Handshaking => None,
         }
     }
-}
-
-/// Receives what is there. At the end of the stream, the session knows it.
-pub(crate) fn receive(stream: &impl Transport, session: &mut Session) -> io::Result<()> {
-    if session.incoming.len() > INCOMING_MAX {
-        return Err(io::Error::new(ErrorKind::InvalidData, "a TLS message is too large"));
-    }
-    match stream.try_read(session.incoming.room(ROOM_LEAST)) {
-        Ok(0) => session.set_truncated(),
-        Ok(count) => session.receive(count),
-        Err(error) => {
-            session.incoming.settle();
-            return Err(error);
-        }
-    }
-    Ok(())
-}
-
-/// Sends what was encrypted.
-pub(crate) fn flush(stream: &impl Transport, outgoing: &mut Buffer) -> io::Result<()> {
-    while !outgoing.is_empty() {
-        let count = stream.try_write(outgoing.filled())?;
-        outgoing.consume(count);
-    }
-    Ok(())
-}
-
-fn is_retried(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
 
 /// An error of the protocol.
@@ -326,7 +298,7 @@ impl<S: Transport> Transport for TlsStream<S> {
             if session.has_news() {
                 return Ok(false);
             }
-            self.flush_kept(session)?;
+            send_what_fits(&self.stream, session);
             if !session.outgoing.is_empty() && !self.stream.arm(Interest::Write)? {
                 return Ok(false);
             }
@@ -428,7 +400,7 @@ impl<S: Transport> Transport for TlsStream<S> {
         // If there is no room, the file is not read.
         self.flush_session(&mut session)?;
         let mut piece = Buffer::default();
-        let count = count.min(RECORD_BYTES);
+        let count = count.min(WRITE_BYTES);
         let read = file.read_at(&mut piece.room(count)[..count], offset)?;
         piece.advance(read);
         self.write_session(&mut session, piece.filled())
@@ -460,7 +432,7 @@ impl<S: Transport> Transport for TlsStream<S> {
             if session.has_news() {
                 return Poll::Ready(Ok(()));
             }
-            self.flush_kept(session)?;
+            send_what_fits(&self.stream, session);
             if !session.outgoing.is_empty() {
                 let is_ready = self.stream.poll_ready(Interest::Write, cx)?.is_ready();
                 if is_ready {
@@ -558,13 +530,6 @@ const WRITE_BYTES: usize = 4 * RECORD_BYTES;
 
 /// The plaintext of the largest record (RFC 8446 section 5.1).
 const RECORD_BYTES: usize = 16 * 1024;
-
-/// The least room for a read. Arbitrary: most requests fit.
-const ROOM_LEAST: usize = 1024;
-
-/// How many bytes of one message, or of a record, wait in the buffer: rustls ends a handshake
-/// message beyond 64 KiB, and each byte of it may come as a record of its own.
-const INCOMING_MAX: usize = 512 * 1024;
 
 /// How often one read reads from the stream below before it lets other fibers run: records without
 /// data must not keep the shard.

@@ -7,4 +7,6 @@ pub(crate) mod certificate;
 pub(crate) mod client;
 pub(crate) mod echo;
 pub(crate) mod hello;
+pub(crate) mod pair;
 pub(crate) mod record;
+pub(crate) mod tap;
