@@ -262,7 +262,6 @@ impl CertificateFile {
         info!(log, "no --cert: a self-signed certificate was made; SHA-256 {fingerprint}");
         let name = format!("straightline-https-{}.pem", &fingerprint.replace(':', "")[..16]);
         let path = std::env::temp_dir().join(name);
-<<<<<<< HEAD
         let written = write_new(&path, made.certificate_pem.as_bytes());
         if let Err(error) = &written {
             warn!(log, "{}: {error}; so clients cannot trust it", path.display());
@@ -271,15 +270,6 @@ impl CertificateFile {
             Ok(()) => format!("--cacert {}", path.display()),
             Err(_) => "--insecure".to_owned(),
         };
-=======
-        let in_file = |error| invalid(format!("{}: {error}", path.display()));
-        // Other users can write to the folder: a file or a link that is there already is not
-        // followed.
-        let mut file =
-            OpenOptions::new().write(true).create_new(true).open(&path).map_err(in_file)?;
-        file.write_all(made.certificate_pem.as_bytes()).map_err(in_file)?;
-        info!(log, "no --cert: a self-signed certificate was made; SHA-256 {fingerprint}");
->>>>>>> refs/heads/tls
         match address {
             Address::Tcp(address) => {
                 info!(log, "try: curl {trust} https://localhost:{}/", address.port());
