@@ -263,7 +263,8 @@ impl CertificateFile {
         let name = format!("straightline-https-{}.pem", &fingerprint.replace(':', "")[..16]);
         let path = std::env::temp_dir().join(name);
         let in_file = |error| invalid(format!("{}: {error}", path.display()));
-        // The folder is everybody's: a file or a link that is there already is not followed.
+        // Other users can write to the folder: a file or a link that is there already is not
+        // followed.
         let mut file =
             OpenOptions::new().write(true).create_new(true).open(&path).map_err(in_file)?;
         file.write_all(made.certificate_pem.as_bytes()).map_err(in_file)?;

@@ -31,6 +31,14 @@ pub mod overload {}
 #[doc = include_str!("../docs/simulation.md")]
 pub mod simulation {}
 
+/// HTTPS: how to turn it on, what it costs, which library does the cryptography, and what each
+/// setting is good for.
+///
+/// [overload]: crate::guide::overload
+/// [simulation]: crate::guide::simulation
+#[doc = include_str!("../docs/tls.md")]
+pub mod tls {}
+
 /// Which requests are refused, case by case, and what other servers do with them.
 #[doc = include_str!("../docs/conformance.md")]
 pub mod conformance {}

@@ -86,6 +86,7 @@
 //! - [`guide::hazards`]: what not to do on a fiber, what happens there, and what to use instead.
 //!   Read it before you run existing code on fibers.
 //! - [`guide::overload`]: what each timeout and each limit does.
+//! - [`guide::tls`]: HTTPS, by the features `tls` and `tls-aws-lc`.
 //! - [`guide::simulation`]: how to test a handler in virtual time.
 //! - [`guide::conformance`]: which requests are refused, and what other servers do.
 //! - [`guide::drivers`]: the two drivers, and what each costs.
@@ -93,7 +94,7 @@
 //!
 //! # What is missing
 //!
-//! There is no TLS and no HTTP/2 yet.
+//! There is no HTTP/2 yet.
 
 #![forbid(unsafe_code)]
 

@@ -162,9 +162,9 @@ pub trait Transport: 'static {
         Ok(())
     }
 
-    /// Sends the rest of what [`try_write`](Self::try_write) has accepted, for a stream that accepts
-    /// more than it can send. The server calls it when it has written everything that it has, and
-    /// waits for it as for a write. Default: nothing. Not a yield point.
+    /// Sends the rest of what [`try_write`](Self::try_write) has accepted, for a stream that
+    /// accepts more than it can send. The server calls it when it has written everything that it
+    /// has, and waits for it as for a write. Default: nothing. Not a yield point.
     ///
     /// # Errors
     ///

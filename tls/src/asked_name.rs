@@ -1,8 +1,8 @@
 //! The name that a client asks for (SNI), from rustls's choice of a certificate to the session.
 //!
-//! rustls's interface without buffers does not tell a server the name. It tells it to whoever
-//! chooses the certificate, in the middle of a step. So that notes it here, and the session takes
-//! it after the step, on the same thread.
+//! rustls's interface without buffers does not tell a server the name. It tells it to the code that
+//! chooses the certificate, in the middle of a step. So that code notes it here, and the session
+//! takes it after the step, on the same thread.
 
 use std::cell::Cell;
 

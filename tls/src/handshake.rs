@@ -15,8 +15,8 @@ use crate::config::TlsConfig;
 use crate::handshake_error::{HandshakeError, HandshakeFailure};
 use crate::handshakes::Handshakes;
 use crate::info::TlsInfo;
+use crate::pump::{flush, receive, send_what_fits};
 use crate::session::{End, Session};
-use crate::stream::{flush, receive, send_what_fits};
 
 /// What a handshake begins with.
 pub(crate) enum Begin {

@@ -190,7 +190,8 @@ impl HandshakeError {
     }
 }
 
-/// No handshake began, so as an [`io::Error`] it is the end of the stream, and no [`HandshakeError`].
+/// No handshake began, so as an [`io::Error`] it is the end of the stream, and no
+/// [`HandshakeError`].
 #[derive(Debug)]
 struct LeftAtOnce;
 

@@ -23,7 +23,8 @@ impl TlsInfo {
         self.version
     }
 
-    /// The name of the cipher suite as IANA has it, such as `TLS_AES_128_GCM_SHA256`. Not a yield point.
+    /// The name of the cipher suite as IANA has it, such as `TLS_AES_128_GCM_SHA256`. Not a yield
+    /// point.
     pub fn cipher_suite(&self) -> &'static str {
         self.cipher_suite
     }
@@ -38,7 +39,8 @@ impl TlsInfo {
         self.alpn.as_deref()
     }
 
-    /// The verified chain of the peer, its own certificate first; empty if it has none. Not a yield point.
+    /// The verified chain of the peer, its own certificate first; empty if it has none. Not a yield
+    /// point.
     pub fn peer_certificates(&self) -> &[CertificateDer<'static>] {
         &self.peer_certificates
     }

@@ -13,14 +13,15 @@ mod handshake_limits;
 mod handshakes;
 mod info;
 mod provider;
+mod pump;
 mod session;
 mod stream;
 mod tickets;
 mod version;
 
 pub use config::{
-    ClientAuth, TlsConfig, TlsConfigBuilder, TlsConfigError, TlsConfigErrorKind, TlsWarning,
-    TlsWarningKind,
+    ClientAuth, TlsConfig, TlsConfigBuilder, TlsConfigError, TlsConfigErrorKind, TlsSetting,
+    TlsWarning, TlsWarningKind,
 };
 pub use connector::{TlsConnector, TlsConnectorBuilder};
 pub use handshake_error::{HandshakeError, HandshakeFailure};

@@ -10,7 +10,8 @@ use rustls::client::UnbufferedClientConnection;
 use rustls::pki_types::ServerName;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{
-    ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus,
+    ConnectionState, EncodeError, EncodeTlsData, EncryptError, InsufficientSizeError,
+    UnbufferedStatus, WriteTraffic,
 };
 use rustls::{ClientConfig, CommonState, Error, ProtocolVersion, ServerConfig};
 
@@ -339,16 +340,7 @@ impl Step<'_> {
                 if count > 0 { Progress::Plain(count) } else { Progress::Again }
             }
             ConnectionState::EncodeTlsData(mut data) => {
-                let mut room = 0;
-                loop {
-                    match data.encode(self.outgoing.room(room)) {
-                        Ok(count) => break self.outgoing.advance(count),
-                        Err(EncodeError::InsufficientSize(InsufficientSizeError {
-                            required_size,
-                        })) => room = required_size,
-                        Err(EncodeError::AlreadyEncoded) => break,
-                    }
-                }
+                self.encode(&mut data);
                 Progress::Again
             }
             ConnectionState::TransmitTlsData(data) => {
@@ -357,25 +349,10 @@ impl Step<'_> {
                 Progress::Again
             }
             ConnectionState::WriteTraffic(mut traffic) => {
-                if let Some(write) = write.and_then(Option::take) {
-                    let mut room = 0;
-                    loop {
-                        let result = match write {
-                            Write::Data(bytes) => traffic.encrypt(bytes, self.outgoing.room(room)),
-                            Write::CloseNotify => {
-                                traffic.queue_close_notify(self.outgoing.room(room))
-                            }
-                        };
-                        match result {
-                            Ok(count) => break self.outgoing.advance(count),
-                            Err(EncryptError::InsufficientSize(InsufficientSizeError {
-                                required_size,
-                            })) => room = required_size,
-                            Err(EncryptError::EncryptExhausted) => {
-                                return (discard, Err(Error::EncryptError));
-                            }
-                        }
-                    }
+                if let Some(write) = write.and_then(Option::take)
+                    && let Err(error) = self.encrypt(&mut traffic, write)
+                {
+                    return (discard, Err(error));
                 }
                 Progress::Blocked
             }
@@ -385,5 +362,44 @@ impl Step<'_> {
             _ => return (discard, Err(Error::General("early data".into()))),
         };
         (discard, Ok(Outcome::Progress(progress)))
+    }
+
+    /// Puts a message of the protocol into `outgoing`.
+    fn encode<D>(&mut self, data: &mut EncodeTlsData<'_, D>) {
+        let mut room = 0;
+        loop {
+            match data.encode(self.outgoing.room(room)) {
+                Ok(count) => return self.outgoing.advance(count),
+                Err(EncodeError::InsufficientSize(InsufficientSizeError { required_size })) => {
+                    room = required_size;
+                }
+                Err(EncodeError::AlreadyEncoded) => return,
+            }
+        }
+    }
+
+    /// Encrypts into `outgoing`.
+    fn encrypt<D>(
+        &mut self,
+        traffic: &mut WriteTraffic<'_, D>,
+        write: Write<'_>,
+    ) -> Result<(), Error> {
+        let mut room = 0;
+        loop {
+            let result = match write {
+                Write::Data(bytes) => traffic.encrypt(bytes, self.outgoing.room(room)),
+                Write::CloseNotify => traffic.queue_close_notify(self.outgoing.room(room)),
+            };
+            match result {
+                Ok(count) => {
+                    self.outgoing.advance(count);
+                    return Ok(());
+                }
+                Err(EncryptError::InsufficientSize(InsufficientSizeError { required_size })) => {
+                    room = required_size;
+                }
+                Err(EncryptError::EncryptExhausted) => return Err(Error::EncryptError),
+            }
+        }
     }
 }

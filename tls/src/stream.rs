@@ -22,20 +22,21 @@ use crate::handshake::{self, Begin};
 use crate::handshake_error::HandshakeError;
 use crate::handshakes::Handshakes;
 use crate::info::TlsInfo;
+use crate::pump::{flush, is_retried, receive, send_what_fits};
 use crate::session::{End, Session};
 
 /// A TLS connection over any stream: a socket, a stream in memory, another transport.
 ///
 /// It reads and writes like a socket, also by shared reference, so that two fibers can share it
 /// ([`split`](straightline_net::split)). Each write is encrypted and sent at once, as records of up
-/// to 16 KiB: put a [`BufWriter`](io::BufWriter) around it for many small writes. As a [`Transport`]
-/// it can be [served](Transport) by the HTTP server.
+/// to 16 KiB: put a [`BufWriter`](io::BufWriter) around it for many small writes. As a
+/// [`Transport`] it can be [served](Transport) by the HTTP server.
 ///
 /// # The end
 ///
 /// The end of a TLS connection is a message of its own, the `close_notify` (RFC 8446 section 6.1).
 /// A read that finds it returns 0. A read that finds the end of the stream below without it is
-/// [`UnexpectedEof`](ErrorKind::UnexpectedEof): somebody may have cut the connection. Call
+/// [`UnexpectedEof`](ErrorKind::UnexpectedEof): an attacker may have cut the connection. Call
 /// [`close`](Self::close) before you drop the stream; a stream that is dropped without it looks
 /// cut to the peer.
 ///
@@ -131,7 +132,8 @@ impl<S: Transport> TlsStream<S> {
     }
 
     /// Sends what was written and the `close_notify`: the peer knows that it has everything. The
-    /// peer's own data can still be read. Then closes the direction to the peer in the stream below.
+    /// peer's own data can still be read. Then closes the direction to the peer in the stream
+    /// below.
     ///
     /// # Blocking
     ///
@@ -179,7 +181,8 @@ impl<S: Transport> TlsStream<S> {
     }
 
     /// A write has accepted `count` bytes. It returns when they are sent, as the write of a socket
-    /// does. If that takes too long, the next write says so: these bytes are not to be written again.
+    /// does. If that takes too long, the next write says so: these bytes are not to be written
+    /// again.
     fn wait_for_flush(&self, count: usize) -> io::Result<usize> {
         match self.block(Interest::Write, || self.try_flush()) {
             Err(error) if error.kind() != ErrorKind::TimedOut => Err(error),
@@ -258,47 +261,6 @@ impl State {
             Self::New(_) | Self::Handshaking => None,
         }
     }
-}
-
-/// Receives what is there. At the end of the stream, the session knows it.
-pub(crate) fn receive(stream: &impl Transport, session: &mut Session) -> io::Result<()> {
-    if session.incoming.len() > INCOMING_MAX {
-        return Err(io::Error::new(ErrorKind::InvalidData, "a TLS message is too large"));
-    }
-    match stream.try_read(session.incoming.room(ROOM_LEAST)) {
-        Ok(0) => {
-            session.incoming.settle();
-            session.set_truncated();
-        }
-        Ok(count) => session.receive(count),
-        Err(error) => {
-            session.incoming.settle();
-            return Err(error);
-        }
-    }
-    Ok(())
-}
-
-/// Sends what was encrypted.
-pub(crate) fn flush(stream: &impl Transport, outgoing: &mut Buffer) -> io::Result<()> {
-    while !outgoing.is_empty() {
-        let count = stream.try_write(outgoing.filled())?;
-        outgoing.consume(count);
-    }
-    Ok(())
-}
-
-/// Sends, on behalf of a reader, what was encrypted; what there is no room for is kept. If it fails,
-/// the next write says so: the reader gets what the peer has sent before.
-pub(crate) fn send_what_fits(stream: &impl Transport, session: &mut Session) {
-    match flush(stream, &mut session.outgoing) {
-        Err(error) if !is_retried(&error) => session.cut_off(),
-        _ => {}
-    }
-}
-
-fn is_retried(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
 
 /// An error of the protocol.
@@ -568,13 +530,6 @@ const WRITE_BYTES: usize = 4 * RECORD_BYTES;
 
 /// The plaintext of the largest record (RFC 8446 section 5.1).
 const RECORD_BYTES: usize = 16 * 1024;
-
-/// The least room for a read. Arbitrary: most requests fit.
-const ROOM_LEAST: usize = 1024;
-
-/// How many bytes of one message, or of a record, wait in the buffer: rustls ends a handshake
-/// message beyond 64 KiB, and each byte of it may come as a record of its own.
-const INCOMING_MAX: usize = 512 * 1024;
 
 /// How often one read reads from the stream below before it lets other fibers run: records without
 /// data must not keep the shard.

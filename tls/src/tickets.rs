@@ -253,8 +253,8 @@ mod tests {
         ) -> TestResult {
             let start = sched::now();
             let made = start + Duration::from_millis(u64::from(made));
-            let mut times: Vec<Instant> =
-                uses.iter().map(|&use_| made + Duration::from_millis(u64::from(use_) * 2)).collect();
+            let after = |time: &u16| Duration::from_millis(u64::from(*time) * 2);
+            let mut times: Vec<Instant> = uses.iter().map(|use_| made + after(use_)).collect();
             times.sort();
             for tickets in each_provider() {
                 let ticket = tickets.make(b"state", made).unwrap();

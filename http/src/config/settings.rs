@@ -5,7 +5,7 @@ use std::fmt::{self, Debug};
 use std::time::Duration;
 
 #[cfg(feature = "_tls")]
-use straightline_tls::TlsConfig;
+use straightline_tls::{TlsConfig, TlsSetting};
 
 use super::address::Address;
 use super::capacity::Capacity;
@@ -181,8 +181,11 @@ impl List {
 
     #[cfg(feature = "_tls")]
     fn put_tls(&mut self, tls: Option<&TlsConfig>) {
-        let provider = tls.map_or("none", |tls| tls.provider().as_str());
-        self.put_as("tls", provider.to_owned(), tls.is_some());
+        self.put("tls", &tls.is_some(), &false);
+        for TlsSetting { name, value, is_default, .. } in tls.iter().flat_map(|tls| tls.settings())
+        {
+            self.put_as(name, value, !is_default);
+        }
     }
 
     fn put_limits(&mut self, limits: &Limits) {

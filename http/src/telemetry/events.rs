@@ -379,34 +379,29 @@ impl fmt::Display for Event<'_> {
             Self::TimedOut { timeout, .. } => timeout.fmt(f),
             Self::HandlerCancelled { .. } => f.write_str("the handler was cancelled"),
             Self::HandlerPanicked { method, target, message, place, .. } => {
-                let place = Escaped(place.unwrap_or("an unknown place"));
-                let (target, message) = (Escaped(target), Escaped(message));
-                write!(f, "the handler of {method} {target} panicked at {place}: {message}")
+                write!(f, "the handler of {method} {} ", Escaped(target))?;
+                fmt_panic(f, message, *place)
             }
-            Self::BackgroundPanicked { message, place } => fmt_background(f, message, *place),
+            Self::BackgroundPanicked { message, place } => {
+                f.write_str("a background fiber ")?;
+                fmt_panic(f, message, *place)
+            }
             Self::ResponseFailed { method, target, error, .. } => {
-                let (target, error) = (Escaped(target), Escaped(error));
-                write!(f, "{method} {target} failed: {error}")
+                write!(f, "{method} {} failed: {}", Escaped(target), Escaped(error))
             }
             Self::FiberReported { report } => report.fmt(f),
             Self::ShardStuck { shard, replacement, disconnected } => {
                 fmt_stuck(f, *shard, *replacement, *disconnected)
             }
-            Self::ShardRenewed { shard, replacement } => write!(
-                f,
-                "a handler of shard {shard} has panicked: shard {replacement} takes over, and \
-                 shard {shard} finishes its requests"
-            ),
-            Self::ListenersLent { shard, helper } => {
-                write!(f, "shard {shard} is busy: shard {helper} accepts from its listeners too")
+            Self::ShardRenewed { shard, replacement } => fmt_renewed(f, *shard, *replacement),
+            Self::ListenersLent { shard, helper } => fmt_lent(f, *shard, *helper),
+            Self::ListenersReturned { shard } => fmt_returned(f, *shard),
+            Self::AllStuck { shards } => {
+                write!(
+                    f,
+                    "every shard is stuck ({shards}), no other may start: no client is served"
+                )
             }
-            Self::ListenersReturned { shard } => {
-                write!(f, "only shard {shard} accepts from its listeners again")
-            }
-            Self::AllStuck { shards } => write!(
-                f,
-                "every shard is stuck ({shards}), and no other may start: no client is served"
-            ),
             Self::Reloaded { outcome } => fmt_reloaded(f, *outcome),
             #[cfg(feature = "_tls")]
             Self::TlsHandshake { .. }
@@ -422,9 +417,25 @@ impl fmt::Display for Event<'_> {
     }
 }
 
-fn fmt_background(f: &mut fmt::Formatter<'_>, message: &str, place: Option<&str>) -> fmt::Result {
+fn fmt_panic(f: &mut fmt::Formatter<'_>, message: &str, place: Option<&str>) -> fmt::Result {
     let place = Escaped(place.unwrap_or("an unknown place"));
-    write!(f, "a background fiber panicked at {place}: {}", Escaped(message))
+    write!(f, "panicked at {place}: {}", Escaped(message))
+}
+
+fn fmt_lent(f: &mut fmt::Formatter<'_>, shard: usize, helper: usize) -> fmt::Result {
+    write!(f, "shard {shard} is busy: shard {helper} accepts from its listeners too")
+}
+
+fn fmt_returned(f: &mut fmt::Formatter<'_>, shard: usize) -> fmt::Result {
+    write!(f, "only shard {shard} accepts from its listeners again")
+}
+
+fn fmt_renewed(f: &mut fmt::Formatter<'_>, shard: usize, replacement: usize) -> fmt::Result {
+    write!(
+        f,
+        "a handler of shard {shard} has panicked: shard {replacement} takes over, and shard \
+         {shard} finishes its requests"
+    )
 }
 
 fn fmt_finished(f: &mut fmt::Formatter<'_>, request: &FinishedRequest<'_>) -> fmt::Result {
@@ -495,6 +506,14 @@ fn fmt_descriptors(
         None => f.write_str("the process may open any number of descriptors")?,
     }
     raised_from.map_or(Ok(()), |count| write!(f, ", raised from {count}"))
+}
+
+fn fmt_renewed(f: &mut fmt::Formatter<'_>, shard: usize, replacement: usize) -> fmt::Result {
+    write!(
+        f,
+        "a handler of shard {shard} has panicked: shard {replacement} takes over, and shard \
+         {shard} finishes its requests"
+    )
 }
 
 fn fmt_stuck(

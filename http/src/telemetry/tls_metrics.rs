@@ -3,6 +3,7 @@
 //! A handshake costs a thousand times as much as a lock, so all shards count in one place.
 
 use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 use straightline_tls::{HandshakeFailure, TlsConfig, TlsInfo};
@@ -34,6 +35,8 @@ pub struct TlsMetrics {
     pub durations: Latencies,
     /// Handshakes whose client asked for a name that no certificate has, and got the default one.
     pub sni_misses: u64,
+    /// When the default certificate expires, by the system's clock; `None` if it does not tell.
+    pub not_after: Option<SystemTime>,
     /// How often the files were read again.
     pub reloads: u64,
     /// How often that failed, and the old ones were kept.
@@ -67,6 +70,11 @@ impl TlsMetrics {
         text.histogram(&name("handshake_duration_seconds"), help, &self.durations);
         let help = "TLS clients that asked for a name that no certificate has.";
         text.counter(&name("sni_misses_total"), help, self.sni_misses);
+        let since_1970 = self.not_after.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+        if let Some(at) = since_1970 {
+            let help = "When the default TLS certificate expires, in seconds since 1970.";
+            text.gauge(&name("certificate_not_after_seconds"), help, at.as_secs());
+        }
         let help = "How often the TLS files were read again.";
         text.counter(&name("reloads_total"), help, self.reloads);
         let help = "How often the TLS files could not be read again.";
@@ -98,7 +106,8 @@ impl TlsNumbers {
 
     /// The numbers now.
     pub(crate) fn metrics(&self, config: &TlsConfig) -> TlsMetrics {
-        TlsMetrics { sni_misses: config.sni_misses(), ..self.0.lock().clone() }
+        let (sni_misses, not_after) = (config.sni_misses(), config.not_after());
+        TlsMetrics { sni_misses, not_after, ..self.0.lock().clone() }
     }
 }
 

@@ -343,8 +343,8 @@ impl Upgraded {
         }
     }
 
-    /// A write has accepted `count` bytes, and returns when they are sent. If the stream has a buffer
-    /// of its own and that takes too long, the next write says so: these bytes are not to be
+    /// A write has accepted `count` bytes, and returns when they are sent. If the stream has a
+    /// buffer of its own and that takes too long, the next write says so: these bytes are not to be
     /// written again.
     fn wait_for_flush(&self, count: usize) -> io::Result<usize> {
         if self.link.transport.try_flush().is_ok() {
@@ -430,7 +430,8 @@ impl Write for &Upgraded {
         self.wait_for_flush(count)
     }
 
-    /// Sends what a stream with a buffer of its own, such as TLS, could not send yet. A yield point.
+    /// Sends what a stream with a buffer of its own, such as TLS, could not send yet. A yield
+    /// point.
     fn flush(&mut self) -> io::Result<()> {
         self.wait(Interest::Write, |transport| transport.try_flush().map(|()| 0)).map(drop)
     }

@@ -38,6 +38,7 @@ pub(crate) const BUILDINGS: &[Building<'_>] = &[
             "stream.rs",
             "handshake.rs",
             "config/",
+            "pump.rs",
             "handshakes.rs  session.rs  tickets.rs  provider/",
             "handshake_error.rs  handshake_limits.rs  info.rs  buffer.rs  asked_name.rs  clock.rs  \
              version.rs",

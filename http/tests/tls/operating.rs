@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use straightline::tls::{TlsConfig, TlsProvider};
+use straightline::tls::{TlsConfig, TlsProvider, TlsVersion};
 use straightline::{
     AccessLogFormat, Capacity, Event, OverloadPolicy, Request, Server, ServerBuilder,
 };
@@ -128,6 +128,7 @@ fn handshakes_are_told_and_counted() {
             "straightline_tls_handshake_duration_seconds_count 3",
             "straightline_tls_sni_misses_total 1",
             "straightline_tls_reloads_total 0",
+            "straightline_tls_certificate_not_after_seconds 7889184000",
         ] {
             assert!(text.lines().any(|other| other == line), "{line} in {text}");
         }
@@ -318,10 +319,24 @@ fn a_unix_socket_speaks_tls_too() {
 
 #[test]
 fn the_settings_tell_of_tls() {
-    let config = config(TlsProvider::default()).build().unwrap();
+    let config = config(TlsProvider::default()).min_version(TlsVersion::Tls13).build().unwrap();
     let server = Server::builder().bind("127.0.0.1:0").tls(config).build(hello).unwrap();
-    let settings = server.settings();
-    assert!(settings.get("tls").is_some_and(|tls| tls.value != "none"));
+    let text = server.settings().to_string();
+    let provider = TlsProvider::default().as_str();
+    for line in [
+        "tls = true (set by the program)",
+        &format!("tls.provider = {provider} (default)"),
+        "tls.min_version = TLSv1.3 (set by the program)",
+        "tls.alpn = http/1.1 (default)",
+        "tls.client_auth = none (default)",
+        "tls.handshake_limits.timeout = 10s (default)",
+    ] {
+        assert!(text.lines().any(|other| other == line), "{line} in {text}");
+    }
+    let certificates: Vec<_> = text.lines().filter(|line| line.starts_with("tls.cert")).collect();
+    let [first, second] = certificates[..] else { panic!("{text}") };
+    assert!(first.contains("first.example") && first.contains(", until 2220-01-01"), "{first}");
+    assert!(second.contains("second.example"), "{second}");
     let server = Server::builder().bind("127.0.0.1:0").build(hello).unwrap();
-    assert_eq!(server.settings().get("tls").unwrap().value, "none");
+    assert_eq!(server.settings().get("tls").unwrap().value, "false");
 }

@@ -102,8 +102,8 @@ impl<'s> Ready<'s> {
         Self { kind: Kind::With(thing) }
     }
 
-    /// Ready when this or `other` is: for a stream of your own that has to write before it can read.
-    /// Not a yield point.
+    /// Ready when this or `other` is: for a stream of your own that has to write before it can
+    /// read. Not a yield point.
     ///
     /// ```
     /// use straightline_sched::sync::{Flag, Ready, select};

@@ -1,6 +1,8 @@
 //! A certificate with its chain and its private key, read and checked.
 
+use std::fmt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -12,7 +14,7 @@ use crate::config::dates::validity;
 use crate::config::error::{Place, TlsConfigError, TlsConfigErrorKind};
 use crate::config::pem::{Section, labels, sections};
 use crate::config::source::{Content, PEM_BYTES_MAX, Source};
-use crate::config::warning::{TlsWarning, TlsWarningKind};
+use crate::config::warning::{Date, TlsWarning, TlsWarningKind};
 use crate::provider::TlsProvider;
 
 /// Where the parts of an identity are read from.
@@ -80,6 +82,31 @@ impl Identity {
     /// The warnings, without those that matter only for a server.
     pub(crate) fn warnings_of_client(&self) -> impl Iterator<Item = TlsWarning> {
         self.warnings.iter().filter(|warning| warning.kind != TlsWarningKind::NoNames).cloned()
+    }
+}
+
+/// What is told of a certificate that was read.
+pub(crate) struct Leaf {
+    place: Place,
+    names: Vec<Box<str>>,
+    /// `None` if the dates cannot be read.
+    pub(crate) not_after: Option<SystemTime>,
+}
+
+impl Leaf {
+    pub(crate) fn of(identity: &Identity) -> Self {
+        let (place, names) = (identity.place.clone(), identity.names.clone());
+        let dates = identity.certified.cert.first().and_then(|leaf| validity(leaf).ok());
+        Self { place, names, not_after: dates.map(|dates| dates.not_after) }
+    }
+}
+
+impl fmt::Display for Leaf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { place, names, not_after } = self;
+        let names = if names.is_empty() { "no name".into() } else { names.join(", ") };
+        write!(f, "{place}: for {names}")?;
+        not_after.map_or(Ok(()), |at| write!(f, ", until {}", Date(at)))
     }
 }
 

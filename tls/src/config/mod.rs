@@ -5,6 +5,7 @@ mod checks;
 mod dates;
 mod error;
 mod identity;
+mod listing;
 mod names;
 mod pem;
 mod reloadable;
@@ -15,6 +16,7 @@ mod warning;
 
 pub use builder::TlsConfigBuilder;
 pub use error::{TlsConfigError, TlsConfigErrorKind};
+pub use listing::TlsSetting;
 pub use reloadable::TlsConfig;
 pub use settings::ClientAuth;
 pub use warning::{TlsWarning, TlsWarningKind};

@@ -3,10 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use parking_lot::{Mutex, RwLock};
 
 use crate::config::error::TlsConfigError;
+use crate::config::listing::{TlsSetting, list};
 use crate::config::settings::{Loaded, Settings};
 use crate::config::warning::TlsWarning;
 use crate::handshakes::Handshakes;
@@ -81,6 +83,26 @@ impl TlsConfig {
     /// server should tell it at its start, and after each reload. Not a yield point.
     pub fn warnings(&self) -> Vec<TlsWarning> {
         self.shared.loaded.read().warnings.clone()
+    }
+
+    /// The effective settings as text, with the certificates that were read last. Not a yield
+    /// point.
+    ///
+    /// ```no_run
+    /// # use straightline_tls::TlsConfig;
+    /// # let builder = TlsConfig::builder();
+    /// for setting in builder.build()?.settings() {
+    ///     println!("{} = {}", setting.name, setting.value);
+    /// }
+    /// # Ok::<(), straightline_tls::TlsConfigError>(())
+    /// ```
+    pub fn settings(&self) -> Vec<TlsSetting> {
+        list(&self.shared.settings, &self.shared.loaded.read().leaves)
+    }
+
+    /// When the default certificate expires; `None` if it does not tell. Not a yield point.
+    pub fn not_after(&self) -> Option<SystemTime> {
+        self.shared.loaded.read().leaves.first()?.not_after
     }
 
     /// Who does the cryptography. Not a yield point.

@@ -15,7 +15,7 @@ use rustls::{NoKeyLog, ServerConfig};
 use crate::clock::Clock;
 use crate::config::checks::{check_alpn, check_limits};
 use crate::config::error::TlsConfigError;
-use crate::config::identity::{Identity, IdentitySource};
+use crate::config::identity::{Identity, IdentitySource, Leaf};
 use crate::config::names::CertificatesByName;
 use crate::config::source::Source;
 use crate::config::trust::{read_revocations, read_roots};
@@ -62,6 +62,8 @@ pub(crate) struct Loaded {
     pub(crate) certificates: Arc<CertificatesByName>,
     pub(crate) tickets: Option<Arc<Tickets>>,
     pub(crate) warnings: Vec<TlsWarning>,
+    /// In the order of the settings, so the default first.
+    pub(crate) leaves: Vec<Leaf>,
 }
 
 impl Default for Settings {
@@ -106,7 +108,8 @@ impl Settings {
         warnings.extend(more);
         let tickets = self.tickets(&crypto, tickets)?;
         let server = self.server(crypto, verifier, &certificates, tickets.as_ref())?;
-        Ok(Loaded { server: Arc::new(server), certificates, tickets, warnings })
+        let leaves = identities.iter().map(Leaf::of).collect();
+        Ok(Loaded { server: Arc::new(server), certificates, tickets, warnings, leaves })
     }
 
     /// The configuration for rustls, with each setting that matters said.

@@ -110,7 +110,7 @@ impl fmt::Display for TlsWarning {
 impl std::error::Error for TlsWarning {}
 
 /// A time as ISO 8601 in UTC.
-struct Date(SystemTime);
+pub(super) struct Date(pub(super) SystemTime);
 
 impl fmt::Display for Date {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,0 +1,56 @@
+//! Bytes between a session and the stream below it. Nothing here waits.
+
+use std::io::{self, ErrorKind};
+
+use straightline_net::Transport;
+
+use crate::buffer::Buffer;
+use crate::session::Session;
+
+/// Receives what is there. At the end of the stream, the session knows it.
+pub(crate) fn receive(stream: &impl Transport, session: &mut Session) -> io::Result<()> {
+    if session.incoming.len() > INCOMING_MAX {
+        return Err(io::Error::new(ErrorKind::InvalidData, "a TLS message is too large"));
+    }
+    match stream.try_read(session.incoming.room(ROOM_LEAST)) {
+        Ok(0) => {
+            session.incoming.settle();
+            session.set_truncated();
+        }
+        Ok(count) => session.receive(count),
+        Err(error) => {
+            session.incoming.settle();
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+/// Sends what was encrypted.
+pub(crate) fn flush(stream: &impl Transport, outgoing: &mut Buffer) -> io::Result<()> {
+    while !outgoing.is_empty() {
+        let count = stream.try_write(outgoing.filled())?;
+        outgoing.consume(count);
+    }
+    Ok(())
+}
+
+/// Sends, on behalf of a reader, what was encrypted; what there is no room for is kept. If it fails,
+/// the next write says so: the reader gets what the peer has sent before.
+pub(crate) fn send_what_fits(stream: &impl Transport, session: &mut Session) {
+    match flush(stream, &mut session.outgoing) {
+        Err(error) if !is_retried(&error) => session.cut_off(),
+        _ => {}
+    }
+}
+
+pub(crate) fn is_retried(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+}
+
+/// The least room for a read. Arbitrary: most requests fit.
+const ROOM_LEAST: usize = 1024;
+
+/// How many bytes of one message, or of a record, wait in the buffer: rustls ends a handshake
+/// message beyond 64 KiB, and each byte of it may come as a record of its own.
+const INCOMING_MAX: usize = 512 * 1024;
