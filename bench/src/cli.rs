@@ -158,9 +158,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Tls(args) => measure_tls(args),
         Command::Serve(args) => serve::run(args.server, args.cpu).map(|()| true),
         #[cfg(feature = "tls")]
-        Command::ServeTls(args) => {
-            tls::serve(args.server, &args.folder, args.cpu).map(|()| true)
-        }
+        Command::ServeTls(args) => tls::serve(args.server, &args.folder, args.cpu).map(|()| true),
     })
 }
 

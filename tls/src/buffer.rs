@@ -55,6 +55,9 @@ impl Buffer {
     }
 
     pub(crate) fn push(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return; // an empty buffer holds no memory
+        }
         self.room(bytes.len())[..bytes.len()].copy_from_slice(bytes);
         self.advance(bytes.len());
     }

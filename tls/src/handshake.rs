@@ -15,12 +15,8 @@ use crate::config::TlsConfig;
 use crate::handshake_error::{HandshakeError, HandshakeFailure};
 use crate::handshakes::Handshakes;
 use crate::info::TlsInfo;
-use crate::pump::{flush, receive};
+use crate::pump::{flush, receive, send_what_fits};
 use crate::session::{End, Session};
-<<<<<<< HEAD
-=======
-use crate::stream::{flush, is_retried, receive};
->>>>>>> d
 
 /// What a handshake begins with.
 pub(crate) enum Begin {
@@ -104,14 +100,11 @@ fn agree(
                 (session, result)
             })?;
             is_first = false;
-            if result.is_ok() && !session.is_handshaking() {
-                // The peer may have to be read before it reads: the next calls send the rest.
-                let sent = flush(stream, &mut session.outgoing);
+            if result.is_ok() && session.has_only_offers() {
+                // The client need not read now, nor at all.
+                send_what_fits(stream, &mut session);
                 *place = Some(session);
-                return match sent {
-                    Err(error) if !is_retried(&error) => Err(HandshakeError::io(error)),
-                    _ => Ok(()),
-                };
+                return Ok(());
             }
             let sent = send(stream, &mut session);
             if let Err(error) = result {
@@ -119,6 +112,10 @@ fn agree(
                 return Err(HandshakeError::of(error));
             }
             sent.map_err(HandshakeError::io)?;
+            if !session.is_handshaking() {
+                *place = Some(session);
+                return Ok(());
+            }
         }
         wait_for_bytes(stream, &mut session)?;
     }

@@ -13,7 +13,10 @@ pub(crate) fn receive(stream: &impl Transport, session: &mut Session) -> io::Res
         return Err(io::Error::new(ErrorKind::InvalidData, "a TLS message is too large"));
     }
     match stream.try_read(session.incoming.room(ROOM_LEAST)) {
-        Ok(0) => session.set_truncated(),
+        Ok(0) => {
+            session.incoming.settle();
+            session.set_truncated();
+        }
         Ok(count) => session.receive(count),
         Err(error) => {
             session.incoming.settle();
@@ -30,6 +33,20 @@ pub(crate) fn flush(stream: &impl Transport, outgoing: &mut Buffer) -> io::Resul
         outgoing.consume(count);
     }
     Ok(())
+}
+
+/// Sends, on behalf of a reader, what was encrypted; what there is no room for is kept. If it fails,
+/// the next write says so: the reader gets what the peer has sent before.
+pub(crate) fn send_what_fits(stream: &impl Transport, session: &mut Session) {
+    match flush(stream, &mut session.outgoing) {
+        Err(error) if !is_retried(&error) => session.cut_off(),
+        _ => {}
+    }
+}
+
+/// Whether a later try may succeed.
+pub(crate) fn is_retried(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
 
 /// The least room for a read. Arbitrary: most requests fit.

@@ -13,7 +13,7 @@ use rustls::unbuffered::{
     ConnectionState, EncodeError, EncodeTlsData, EncryptError, InsufficientSizeError,
     UnbufferedStatus, WriteTraffic,
 };
-use rustls::{ClientConfig, CommonState, Error, ServerConfig};
+use rustls::{ClientConfig, CommonState, Error, ProtocolVersion, ServerConfig};
 
 use crate::asked_name;
 use crate::buffer::Buffer;
@@ -31,6 +31,8 @@ pub(crate) struct Session {
     pub(crate) outgoing: Buffer,
     end: End,
     is_close_notify_sent: bool,
+    /// The stream below takes no more bytes, and some were lost.
+    is_cut_off: bool,
     server_name: Option<Box<str>>,
 }
 
@@ -83,6 +85,7 @@ impl Session {
             outgoing: Buffer::default(),
             end: End::Open,
             is_close_notify_sent: false,
+            is_cut_off: false,
             server_name: None,
         }
     }
@@ -175,8 +178,22 @@ impl Session {
         self.write(Write::CloseNotify)
     }
 
-    pub(crate) fn is_close_notify_sent(&self) -> bool {
-        self.is_close_notify_sent
+    /// The stream below takes no more bytes. What the peer has sent before can still be read.
+    pub(crate) fn cut_off(&mut self) {
+        self.is_cut_off = true;
+        self.outgoing.consume(self.outgoing.len());
+    }
+
+    /// Whether data can still be written.
+    pub(crate) fn is_writable(&self) -> bool {
+        !self.is_close_notify_sent && !self.is_cut_off
+    }
+
+    /// Whether the server's last bytes are only offers, which no client waits for: the tickets of
+    /// TLS 1.3.
+    pub(crate) fn has_only_offers(&self) -> bool {
+        let is_tls13 = self.common().protocol_version() == Some(ProtocolVersion::TLSv1_3);
+        matches!(self.engine, Engine::Server(_)) && is_tls13 && !self.is_handshaking()
     }
 
     /// One step with the received bytes. A failure is kept, and its alert encrypted.

@@ -22,7 +22,7 @@ use crate::handshake::{self, Begin};
 use crate::handshake_error::HandshakeError;
 use crate::handshakes::Handshakes;
 use crate::info::TlsInfo;
-use crate::pump::{flush, receive};
+use crate::pump::{flush, is_retried, receive, send_what_fits};
 use crate::session::{End, Session};
 
 /// A TLS connection over any stream: a socket, a stream in memory, another transport.
@@ -80,7 +80,8 @@ impl<S: Transport> TlsStream<S> {
     ///
     /// # Errors
     ///
-    /// A [`HandshakeError`], inside of the [`io::Error`].
+    /// A [`HandshakeError`], inside of the [`io::Error`]. A client that leaves before its first byte
+    /// is none: then it is a plain [`UnexpectedEof`](ErrorKind::UnexpectedEof).
     pub fn accept(stream: S, config: &TlsConfig) -> io::Result<Self> {
         let stream = Self::server(stream, config);
         stream.handshake()?;
@@ -203,7 +204,7 @@ impl<S: Transport> TlsStream<S> {
     /// Encrypts up to [`WRITE_BYTES`] and sends as much as there is room for. The rest is kept, and
     /// sent by the next calls.
     fn write_session(&self, session: &mut Session, bytes: &[u8]) -> io::Result<usize> {
-        if session.is_close_notify_sent() {
+        if !session.is_writable() {
             return Err(ErrorKind::BrokenPipe.into());
         }
         self.flush_session(session)?;
@@ -232,14 +233,11 @@ impl<S: Transport> TlsStream<S> {
             if !session.plain.is_empty() {
                 return Ok(session.plain.read(buffer));
             }
-            // A failure has an alert to send, and an answer to a key update may be there. If it
-            // cannot be sent, that is less to tell than what was found.
-            match session.decrypt(buffer) {
-                Ok(None) => self.flush_kept(session)?,
-                found => {
-                    let _ = self.flush_kept(session);
-                    return found.map(Option::unwrap_or_default).map_err(broken);
-                }
+            // A failure has an alert to send, and an answer to a key update may be there.
+            let decrypted = session.decrypt(buffer);
+            send_what_fits(&self.stream, session);
+            if let Some(count) = decrypted.map_err(broken)? {
+                return Ok(count);
             }
             match session.end() {
                 End::Open => {}
@@ -263,39 +261,6 @@ impl State {
             Self::New(_) | Self::Handshaking => None,
         }
     }
-}
-
-<<<<<<< HEAD
-fn is_retried(error: &io::Error) -> bool {
-=======
-/// Receives what is there. At the end of the stream, the session knows it.
-pub(crate) fn receive(stream: &impl Transport, session: &mut Session) -> io::Result<()> {
-    if session.incoming.len() > INCOMING_MAX {
-        return Err(io::Error::new(ErrorKind::InvalidData, "a TLS message is too large"));
-    }
-    match stream.try_read(session.incoming.room(ROOM_LEAST)) {
-        Ok(0) => session.set_truncated(),
-        Ok(count) => session.receive(count),
-        Err(error) => {
-            session.incoming.settle();
-            return Err(error);
-        }
-    }
-    Ok(())
-}
-
-/// Sends what was encrypted.
-pub(crate) fn flush(stream: &impl Transport, outgoing: &mut Buffer) -> io::Result<()> {
-    while !outgoing.is_empty() {
-        let count = stream.try_write(outgoing.filled())?;
-        outgoing.consume(count);
-    }
-    Ok(())
-}
-
-pub(crate) fn is_retried(error: &io::Error) -> bool {
->>>>>>> d
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
 
 /// An error of the protocol.
@@ -333,7 +298,7 @@ impl<S: Transport> Transport for TlsStream<S> {
             if session.has_news() {
                 return Ok(false);
             }
-            self.flush_kept(session)?;
+            send_what_fits(&self.stream, session);
             if !session.outgoing.is_empty() && !self.stream.arm(Interest::Write)? {
                 return Ok(false);
             }
@@ -435,7 +400,7 @@ impl<S: Transport> Transport for TlsStream<S> {
         // If there is no room, the file is not read.
         self.flush_session(&mut session)?;
         let mut piece = Buffer::default();
-        let count = count.min(RECORD_BYTES);
+        let count = count.min(WRITE_BYTES);
         let read = file.read_at(&mut piece.room(count)[..count], offset)?;
         piece.advance(read);
         self.write_session(&mut session, piece.filled())
@@ -467,7 +432,7 @@ impl<S: Transport> Transport for TlsStream<S> {
             if session.has_news() {
                 return Poll::Ready(Ok(()));
             }
-            self.flush_kept(session)?;
+            send_what_fits(&self.stream, session);
             if !session.outgoing.is_empty() {
                 let is_ready = self.stream.poll_ready(Interest::Write, cx)?.is_ready();
                 if is_ready {

@@ -7,6 +7,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
+use rustix::net::sockopt::set_socket_linger;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{ClientConfig, Resumption};
 use rustls::crypto::aws_lc_rs::{cipher_suite, default_provider, kx_group};
@@ -16,7 +17,6 @@ use rustls::{
     ClientConnection, DigitallySignedStruct, Error, HandshakeKind, SignatureScheme, StreamOwned,
     SupportedCipherSuite,
 };
-use rustix::net::sockopt::set_socket_linger;
 use straightline_harness::ReplyReader;
 
 use super::folder::NAME;
@@ -57,11 +57,8 @@ impl Offer {
             .with_custom_certificate_verifier(Arc::new(Trusting))
             .with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        config.resumption = if self.resumes {
-            Resumption::in_memory_sessions(8)
-        } else {
-            Resumption::disabled()
-        };
+        config.resumption =
+            if self.resumes { Resumption::in_memory_sessions(8) } else { Resumption::disabled() };
         Ok(Arc::new(config))
     }
 }

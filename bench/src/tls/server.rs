@@ -41,9 +41,8 @@ impl Server {
             Kind::Nginx => Self::start_nginx(&mut command, folder),
             Kind::AwsLc | Kind::MbedTls => Self::start_ours(kind, &mut command),
         };
-        started.map_err(|error| {
-            io::Error::new(error.kind(), format!("{kind} did not start: {error}"))
-        })
+        started
+            .map_err(|error| io::Error::new(error.kind(), format!("{kind} did not start: {error}")))
     }
 
     fn start_ours(kind: Kind, command: &mut Command) -> io::Result<Self> {

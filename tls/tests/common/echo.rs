@@ -13,6 +13,8 @@ use super::client::{Client, Version};
 /// How the server's side of a connection has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Served {
+    /// The client left before its first byte.
+    LeftAtOnce,
     /// The handshake failed.
     Refused(HandshakeFailure),
     /// The client has sent its `close_notify`.
@@ -35,6 +37,7 @@ pub(crate) fn config(provider: TlsProvider) -> TlsConfig {
 pub(crate) fn serve<S: Transport>(stream: S, config: &TlsConfig) -> Served {
     let stream = match TlsStream::accept(stream, config) {
         Ok(stream) => stream,
+        Err(error) if is_left_at_once(&error) => return Served::LeftAtOnce,
         Err(error) => return Served::Refused(failure(&error)),
     };
     stream.set_read_timeout(Some(READ_TIMEOUT));
@@ -55,6 +58,11 @@ pub(crate) fn echo<S: Transport>(mut stream: &TlsStream<S>) -> io::Result<()> {
         stream.write_all(&buffer[..count])?;
         stream.flush()?;
     }
+}
+
+/// A client that leaves before its first byte is no failed handshake.
+fn is_left_at_once(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::UnexpectedEof && error.get_ref().is_none()
 }
 
 pub(crate) fn failure(error: &io::Error) -> HandshakeFailure {

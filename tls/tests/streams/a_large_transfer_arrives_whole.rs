@@ -7,7 +7,7 @@ use crate::common::pair::pair;
 
 /// A byte that says where it belongs.
 fn byte(index: usize) -> u8 {
-    (index * 7 + index / 251) as u8
+    u8::try_from((index * 7 + index / 251) % 256).expect("a byte")
 }
 
 fn check(mut reader: impl Read, total: usize) {
@@ -58,7 +58,7 @@ fn ten_megabytes_go_both_ways_through_a_hundred_bytes() {
 #[test]
 fn pieces_of_any_size_go_both_ways_in_any_order_of_turns() {
     for &provider in TlsProvider::offered() {
-        for (seed, capacity) in [1, 10, 100, 5_000, 20_000, 1_000_000].into_iter().enumerate() {
+        for (seed, capacity) in [10, 100, 5_000, 20_000, 1_000_000].into_iter().enumerate() {
             for (piece, total) in [(1, 100), (5, 1_000), (16_384, 50_000), (200_000, 400_000)] {
                 if total / capacity < 10_000 {
                     sim::run(seed as u64, move || transfer(provider, capacity, piece, total));

@@ -92,7 +92,9 @@ fn a_deadline_in_a_write_cuts_between_whole_records() {
     for &provider in TlsProvider::offered() {
         sim::run(7, move || {
             let (mut client, mut server) = pair(provider, 1_000);
-            deadline(SOON, || client.write_all(&[7; 200_000])).expect_err("no room").to_string();
+            deadline(SOON, || client.write_all(&vec![7; 200_000]))
+                .expect_err("no room")
+                .to_string();
             let reading = sched::spawn(move || {
                 let mut read = Vec::new();
                 server.read_to_end(&mut read).map(|_| read)

@@ -63,7 +63,7 @@ fn a_large_write_makes_full_records() {
         let (near, far) = MemoryStream::pair(1 << 20);
         let (mut client, _server) = pair_over(provider, Tap::new(near), far);
         client.get_ref().take_records();
-        client.write_all(&[7; 100_000]).expect("a reader");
+        client.write_all(&vec![7; 100_000]).expect("a reader");
         let records = client.get_ref().take_records();
         assert_eq!(records.len(), 7);
         assert!(records[..6].iter().all(|record| record.payload.len() > 16_384));
@@ -162,7 +162,7 @@ fn what_was_decrypted_and_not_read_is_news() {
 #[test]
 fn a_file_is_sent_in_bounded_pieces() {
     let path = std::env::temp_dir().join(format!("straightline-tls-{}", std::process::id()));
-    let content: Vec<u8> = (0..200_000_u32).map(|index| index as u8).collect();
+    let content: Vec<u8> = (0..=255).cycle().take(200_000).collect();
     std::fs::write(&path, &content).expect("a folder for it");
     let kept = path.clone();
     simulate(move |provider| {
@@ -190,7 +190,31 @@ fn a_file_is_sent_in_bounded_pieces() {
         client.close().expect("a reader");
         let read = reading.join().expect("no panic").expect("a goodbye");
         assert_eq!(read.len(), 200_000);
-        assert!(read.iter().enumerate().all(|(index, byte)| *byte == index as u8));
+        assert!(read.iter().copied().eq((0..=255).cycle().take(200_000)));
     });
     std::fs::remove_file(kept).expect("written above");
+}
+
+/// A client that sends its request and vanishes: the server cannot write, and reads what came.
+#[test]
+fn what_a_client_sent_before_it_left_is_read() {
+    simulate(|provider| {
+        let (near, far) = MemoryStream::pair(1 << 16);
+        let config = crate::common::echo::config(provider);
+        let server = sched::spawn(move || {
+            let mut stream = straightline_tls::TlsStream::accept(far, &config)?;
+            let mut asked = Vec::new();
+            let read = stream.read_to_end(&mut asked);
+            let written = stream.write_all(b"answer").and_then(|()| stream.flush());
+            read.map(|_| (asked, written.is_err()))
+        });
+        let connector = crate::common::pair::connector(provider);
+        let mut client = connector.connect("localhost", near).expect("a good server");
+        client.write_all(b"hello").expect("a reader");
+        client.close().expect("a reader");
+        drop(client);
+        let (asked, is_refused) = server.join().expect("no panic").expect("a whole request");
+        assert_eq!(asked, b"hello");
+        assert!(is_refused);
+    });
 }
