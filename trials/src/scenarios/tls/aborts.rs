@@ -7,7 +7,7 @@ use straightline::tls::TlsConnector;
 
 use super::{Site, failed};
 use crate::client::{MARGIN, within};
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, Tally};
 use crate::server::Server;
 use crate::tls::{TlsClient, connect_raw, hello};
 use crate::trial::{Trial, tally_of};
@@ -19,19 +19,23 @@ pub(super) fn run(trial: &mut Trial, site: &Site, server: &Server) -> io::Result
     let descriptors = server.process().descriptors()?;
     let before = site.metrics(server)?;
     let healthy = site.healthy(server)?;
-    for is_reset in [true, false] {
-        let how = if is_reset { "a reset" } else { "an end" };
-        for stage in Stage::ALL {
-            site.doing(trial, &format!("{each} clients leave with {how} {}", stage.name()));
-            let tally = tally_of(0..each, |_| {
-                stage
-                    .leave(server, &connector, &hello, is_reset)
-                    .map_or_else(Outcome::from, |()| Outcome::Answered(200))
-            });
-            let held = tally.all(|outcome| *outcome == Outcome::Answered(200));
-            trial.expect("each gets that far", tally.total().to_string(), held);
-        }
+    let stages = Stage::ALL.map(Stage::name).join(", ");
+    site.doing(
+        trial,
+        &format!("{each} clients each leave {stages}: with a reset, and with an end"),
+    );
+    let mut tally = Tally::default();
+    for (stage, is_reset) in
+        Stage::ALL.into_iter().flat_map(|stage| [(stage, true), (stage, false)])
+    {
+        tally.merge(&tally_of(0..each, |_| {
+            stage
+                .leave(server, &connector, &hello, is_reset)
+                .map_or_else(Outcome::from, |()| Outcome::Answered(200))
+        }));
     }
+    let held = tally.all(|outcome| *outcome == Outcome::Answered(200));
+    trial.expect("each gets that far", tally.total().to_string(), held);
     site.doing(trial, "after all of them");
     healthy.finish(trial)?;
     site.expect_all_closed(trial, server, descriptors)?;
@@ -91,7 +95,8 @@ impl Stage {
                 return self.leave_later(server, connector, is_reset, b"GET /hello HTTP/1.1\r\nHo");
             }
             Self::HalfBody => {
-                let half = b"POST /echo HTTP/1.1\r\nHost: trials\r\nContent-Length: 10\r\n\r\n12345";
+                let half =
+                    b"POST /echo HTTP/1.1\r\nHost: trials\r\nContent-Length: 10\r\n\r\n12345";
                 return self.leave_later(server, connector, is_reset, half);
             }
         };

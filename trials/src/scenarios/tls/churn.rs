@@ -2,7 +2,9 @@
 //! are.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use straightline::tls::TlsConnector;
 
 use super::Site;
 use crate::client::MARGIN;
@@ -59,7 +61,7 @@ impl Kind {
 fn wave(site: &Site, server: &Server, count: usize, kind: Kind) -> Tally {
     let outcomes = each(0..CLIENTS, |client| {
         let mut outcomes = Vec::new();
-        let talk = |outcomes: &mut Vec<Outcome>| -> io::Result<()> {
+        let talk = |outcomes: &mut Vec<(Outcome, Duration)>| -> io::Result<()> {
             let mut connector = site.connector()?;
             if kind == Kind::Resumed {
                 // The session to resume.
@@ -69,29 +71,27 @@ fn wave(site: &Site, server: &Server, count: usize, kind: Kind) -> Tally {
                 if kind == Kind::Whole {
                     connector = site.connector()?;
                 }
+                let begun = Instant::now();
                 let is_resumed = one(server, &connector, index)?;
-                outcomes.push(if is_resumed == (kind == Kind::Resumed) {
+                let outcome = if is_resumed == (kind == Kind::Resumed) {
                     Outcome::Answered(200)
                 } else {
                     Outcome::Failed(format!("not one of the {}", kind.name()))
-                });
+                };
+                outcomes.push((outcome, begun.elapsed()));
             }
             Ok(())
         };
         if let Err(error) = talk(&mut outcomes) {
-            outcomes.push(error.into());
+            outcomes.push((error.into(), Duration::ZERO));
         }
         outcomes
     });
-    outcomes.into_iter().flatten().map(|outcome| (outcome, Duration::ZERO)).collect()
+    outcomes.into_iter().flatten().collect()
 }
 
 /// A connection with a request. Returns whether its session was resumed.
-fn one(
-    server: &Server,
-    connector: &straightline::tls::TlsConnector,
-    index: usize,
-) -> io::Result<bool> {
+fn one(server: &Server, connector: &TlsConnector, index: usize) -> io::Result<bool> {
     let mut client = TlsClient::connect(server.address(), connector)?;
     let answer = client.get("/hello")?;
     if answer.status != 200 {

@@ -25,6 +25,7 @@ pub(super) fn run(trial: &mut Trial, site: &Site) -> io::Result<()> {
     let hello = hello(&connector)?;
     let mut old = TlsClient::connect(server.address(), &connector)?;
     let outcome = old.outcome_of("/hello");
+    site.warm_up(&server)?;
     let descriptors = server.process().descriptors()?;
     let before = site.metrics(&server)?;
     site.doing(trial, &format!("{clients} hellos at once, of which {waiting} may wait"));

@@ -73,6 +73,17 @@ impl Site {
         connector(&self.pairs)
     }
 
+    /// Some clients one after the other: what the server opens once, it has opened now.
+    fn warm_up(&self, server: &Server) -> io::Result<()> {
+        let connector = self.connector()?;
+        for _ in 0..WARM_UP_CLIENTS {
+            let mut client = TlsClient::connect(server.address(), &connector)?;
+            client.get("/hello")?;
+            client.close()?;
+        }
+        Ok(())
+    }
+
     /// A client that asks many times a second, on one connection.
     fn healthy(&self, server: &Server) -> io::Result<Healthy> {
         let connector = self.connector()?;
@@ -140,6 +151,9 @@ impl Site {
 fn failed(reason: &str) -> String {
     format!("straightline_tls_handshakes_failed_total{{reason=\"{reason}\"}}")
 }
+
+/// Enough that each of two shards has had some.
+const WARM_UP_CLIENTS: usize = 40;
 
 /// A file, a notifier, a connection that was just closed.
 const DESCRIPTORS_SLACK: usize = 4;

@@ -16,7 +16,10 @@ use crate::trial::{Trial, each, eventually, joined};
 
 pub(super) fn run(trial: &mut Trial, site: &Site, server: &Server) -> io::Result<()> {
     let rounds = trial.options.pick(2, 10);
-    site.doing(trial, &format!("{rounds} new pairs by SIGHUP, {CLIENTS} clients that connect anew"));
+    site.doing(
+        trial,
+        &format!("{rounds} new pairs by SIGHUP, {CLIENTS} clients that connect anew"),
+    );
     let stop = Cell::new(false);
     let (tally, taken) = sched::scope(|s| {
         let load = s.spawn(|| load(site, server, &stop));
@@ -75,7 +78,8 @@ fn load(site: &Site, server: &Server, stop: &Cell<bool>) -> Tally {
                 connector = site.connector();
             }
             let talk = || -> io::Result<Outcome> {
-                let connector = connector.as_ref().map_err(|error| io::Error::other(error.to_string()))?;
+                let connector =
+                    connector.as_ref().map_err(|error| io::Error::other(error.to_string()))?;
                 let mut client = TlsClient::connect(server.address(), connector)?;
                 let outcome = client.outcome_of("/hello");
                 client.reset()?;

@@ -20,6 +20,7 @@ pub(super) fn run(trial: &mut Trial, site: &Site) -> io::Result<()> {
     let flags = format!("--handshake-timeout {}ms", timeout.as_millis());
     let mut server = site.start(trial, &flags, clients)?;
     let hello = hello(&site.connector()?)?;
+    site.warm_up(&server)?;
     let descriptors = server.process().descriptors()?;
     let before = site.metrics(&server)?;
     let healthy = site.healthy(&server)?;
