@@ -44,7 +44,6 @@ pub(crate) fn send_what_fits(stream: &impl Transport, session: &mut Session) {
     }
 }
 
-/// Whether a later try may succeed.
 /// Drops what was received. It was never decrypted, so no reader gets it.
 pub(crate) fn drop_received(stream: &impl Transport) -> io::Result<usize> {
     match stream.try_read(&mut [0; DROPPED_BYTES])? {
@@ -53,6 +52,7 @@ pub(crate) fn drop_received(stream: &impl Transport) -> io::Result<usize> {
     }
 }
 
+/// Whether a later try may succeed.
 pub(crate) fn is_retried(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
