@@ -25,7 +25,6 @@ fn count(bytes: usize) -> isize {
 }
 
 // SAFETY: it does what the system's allocator does, and counts.
-#[allow(unsafe_code)]
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         HELD.fetch_add(count(layout.size()), Ordering::Relaxed);

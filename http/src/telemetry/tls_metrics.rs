@@ -35,7 +35,8 @@ pub struct TlsMetrics {
     pub durations: Latencies,
     /// Handshakes whose client asked for a name that no certificate has, and got the default one.
     pub sni_misses: u64,
-    /// When the default certificate expires, by the system's clock; `None` if it does not tell.
+    /// When the first of the certificates expires, by the system's clock; `None` if their dates
+    /// cannot be read.
     pub not_after: Option<SystemTime>,
     /// How often the files were read again.
     pub reloads: u64,
@@ -49,6 +50,13 @@ pub(crate) struct TlsNumbers(Mutex<TlsMetrics>);
 
 impl TlsMetrics {
     /// How many handshakes failed for that reason. Not a yield point.
+    ///
+    /// ```
+    /// use straightline::tls::HandshakeFailure;
+    /// use straightline::TlsMetrics;
+    ///
+    /// assert_eq!(TlsMetrics::default().failed(HandshakeFailure::TimedOut), 0);
+    /// ```
     pub fn failed(&self, failure: HandshakeFailure) -> u64 {
         index_of(failure).map_or(0, |index| self.failed[index])
     }
@@ -72,7 +80,7 @@ impl TlsMetrics {
         text.counter(&name("sni_misses_total"), help, self.sni_misses);
         let since_1970 = self.not_after.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
         if let Some(at) = since_1970 {
-            let help = "When the default TLS certificate expires, in seconds since 1970.";
+            let help = "When the first of the TLS certificates expires, in seconds since 1970.";
             text.gauge(&name("certificate_not_after_seconds"), help, at.as_secs());
         }
         let help = "How often the TLS files were read again.";

@@ -53,6 +53,7 @@ const UNSAFE: &[&str] = &[
     "sched/tests/other_threads/a_shard_that_breaks_takes_nothing_more.rs",
     "sched/tests/stacks/a_stack_overflow_is_reported.rs",
     "sched/tests/torture/left_behind.rs",
+    "tls/tests/alone_memory.rs",
 ];
 
 #[test]
