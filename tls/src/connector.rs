@@ -103,6 +103,8 @@ impl TlsConnector {
     ///
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) if `server_name` is neither a name nor an
     /// address. Else those of the stream, and a [`HandshakeError`](crate::HandshakeError).
+    ///
+    /// [`TlsStream`] has an example that runs.
     pub fn connect<S: Transport>(&self, server_name: &str, stream: S) -> io::Result<TlsStream<S>> {
         let name = ServerName::try_from(server_name.to_owned()).map_err(|error| {
             let text = format!("{server_name:?} is no name of a server and no IP address: {error}");

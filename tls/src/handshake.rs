@@ -93,6 +93,9 @@ fn agree(
     let mut is_first = true;
     loop {
         let is_client_hello = session.incoming.is_empty(); // a client speaks first
+        if is_first && is_too_old(session.incoming.filled()) {
+            return refuse_foreign(stream, HandshakeFailure::Version);
+        }
         if is_client_hello || has_record(&session.incoming) {
             let result;
             (session, result) = begin.handshakes().run(is_first, move || {
@@ -179,7 +182,15 @@ fn recognise(first: u8) -> Option<HandshakeFailure> {
     }
 }
 
-/// Tells a client in its own language that this is TLS.
+/// Whether a client's hello is for TLS 1.1 or older. rustls refuses it too, but for what such a hello
+/// lacks, and the alert has to be the one for the version (RFC 8446 section 4.1.3, RFC 5246 E.1).
+fn is_too_old(hello: &[u8]) -> bool {
+    const CLIENT_HELLO: u8 = 1;
+    // The record's header, the message's header, and the version in the message.
+    matches!(hello, [22, _, _, _, _, CLIENT_HELLO, _, _, _, 3, 0..=2, ..])
+}
+
+/// Tells a client in its own language that this is TLS, or that it is another version.
 #[cold]
 fn refuse_foreign(
     stream: &impl Transport,
@@ -187,6 +198,7 @@ fn refuse_foreign(
 ) -> Result<(), HandshakeError> {
     let answer: &[u8] = match failure {
         HandshakeFailure::PlainHttp => PLAIN_HTTP_ANSWER,
+        HandshakeFailure::Version => PROTOCOL_VERSION,
         _ => UNEXPECTED_MESSAGE,
     };
     // The send buffer of a new connection has room for this. If it fails, the client is gone.
@@ -234,9 +246,12 @@ const PAYLOAD_BYTES_MAX: usize = (1 << 14) + 2048;
 /// The answer to a client that speaks HTTP where TLS is spoken.
 const PLAIN_HTTP_ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
     Content-Type: text/plain; charset=utf-8\r\n\
-    Content-Length: 51\r\n\
+    Content-Length: 53\r\n\
     Connection: close\r\n\r\n\
-    This port speaks HTTPS. Use https:// in the address";
+    This port speaks HTTPS. Use https:// in the address.\n";
+
+/// The fatal alert `protocol_version`, as a record of its own.
+const PROTOCOL_VERSION: &[u8] = &[21, 3, 1, 0, 2, 2, 70];
 
 /// The fatal alert `unexpected_message`, as a record of its own (RFC 8446 section 6).
 const UNEXPECTED_MESSAGE: &[u8] = &[21, 3, 3, 0, 2, 2, 10];

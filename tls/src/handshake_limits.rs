@@ -5,6 +5,21 @@ use std::time::Duration;
 use straightline_sched::with_fields;
 
 /// How long a handshake may take, and how many run at once.
+///
+/// With mbedTLS the steps of a handshake run on threads of their own, and
+/// [`running`](Self::running) is the number of these threads. With AWS-LC they run on the shard, one
+/// in each of its turns, and `running` has no effect.
+///
+/// ```
+/// use std::time::Duration;
+/// use straightline_tls::{HandshakeLimits, TlsConfig};
+///
+/// let limits = HandshakeLimits::default()
+///     .with_timeout(Duration::from_secs(5))
+///     .with_running(1)
+///     .with_waiting(200);
+/// let config = TlsConfig::builder().handshake_limits(limits);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HandshakeLimits {

@@ -43,6 +43,34 @@ use crate::session::{End, Session};
 /// # Memory
 ///
 /// A connection at rest holds no buffers.
+///
+/// ```
+/// use std::io::{self, Read, Write};
+/// use straightline_net::MemoryStream;
+/// use straightline_sched as sched;
+/// use straightline_tls::{TlsConfig, TlsConnector, TlsStream};
+///
+/// # if straightline_tls::TlsProvider::offered().is_empty() { return Ok(()) }
+/// let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+/// let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+/// let config = TlsConfig::builder().certificate_pem(&certificate, key).build()?;
+/// let connector = TlsConnector::builder().roots_pem(&certificate).build()?;
+/// sched::run(move || {
+///     let (near, far) = MemoryStream::pair(4096); // or the two ends of a `TcpStream`
+///     let server = sched::spawn(move || {
+///         let mut stream = TlsStream::accept(far, &config)?;
+///         let mut text = String::new();
+///         stream.read_to_string(&mut text)?; // until the client's close_notify
+///         io::Result::Ok(text)
+///     });
+///     let mut client = connector.connect("localhost", near)?;
+///     client.write_all(b"hello")?;
+///     client.close()?;
+///     assert_eq!(server.join().unwrap()?, "hello");
+///     io::Result::Ok(())
+/// })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct TlsStream<S> {
     stream: S,
     state: RefCell<State>,
@@ -67,7 +95,9 @@ enum State {
 
 impl<S: Transport> TlsStream<S> {
     /// The server's side of a connection, before its handshake:
-    /// [`handshake`](Transport::handshake) is to be called first. Not a yield point.
+    /// [`handshake`](Transport::handshake) is to be called first. The HTTP server calls it on the
+    /// connection's own fiber, so an accept loop gives it this stream and goes on accepting. Not a
+    /// yield point.
     pub fn server(stream: S, config: &TlsConfig) -> Self {
         Self::new(stream, Begin::server(config.clone()))
     }
@@ -86,6 +116,26 @@ impl<S: Transport> TlsStream<S> {
     ///
     /// A [`HandshakeError`], inside of the [`io::Error`]. A client that leaves before its first byte
     /// is none: then it is a plain [`UnexpectedEof`](ErrorKind::UnexpectedEof).
+    ///
+    /// ```
+    /// use straightline_net::MemoryStream;
+    /// use straightline_sched as sched;
+    /// use straightline_tls::{HandshakeError, HandshakeFailure, TlsConfig, TlsStream};
+    ///
+    /// # if straightline_tls::TlsProvider::offered().is_empty() { return Ok(()) }
+    /// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+    /// # let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    /// let config = TlsConfig::builder().certificate_pem(certificate, key).build()?;
+    /// sched::run(move || {
+    ///     let (near, far) = MemoryStream::pair(4096);
+    ///     near.try_write(b"GET / HTTP/1.1\r\n")?;
+    ///     let error = TlsStream::accept(far, &config).expect_err("not TLS");
+    ///     let failure = HandshakeError::from_io(&error).map(HandshakeError::failure);
+    ///     assert_eq!(failure, Some(HandshakeFailure::PlainHttp));
+    ///     std::io::Result::Ok(())
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn accept(stream: S, config: &TlsConfig) -> io::Result<Self> {
         let stream = Self::server(stream, config);
         stream.handshake()?;
