@@ -28,6 +28,7 @@ pub(super) enum Work {
 /// The figures of one server in one round.
 pub(super) struct Round {
     pub(super) server: Kind,
+    /// Counts from 1; 0 is the warm-up.
     pub(super) number: u32,
     /// Handshakes, requests or MiB.
     pub(super) units: f64,
@@ -63,12 +64,7 @@ pub(super) fn run(plan: &Plan, folder: &Folder, work: Work) -> io::Result<bool> 
     let mut rounds = Vec::new();
     for number in 1..=plan.rounds {
         for server in &servers {
-            let cpu_before = server.cpu_time()?;
-            let begun = Instant::now();
-            let (units, errors) = work.load(server, plan.round_time)?;
-            let elapsed = begun.elapsed();
-            let cpu = server.cpu_time()?.saturating_sub(cpu_before);
-            let round = Round { server: server.kind(), number, units, errors, elapsed, cpu };
+            let round = Round { number, ..work.load(server, plan.round_time)? };
             eprintln!(
                 "{work} {number}/{}: {} {:.0} {}/s, {:.1} µs each, busy {:.2}",
                 plan.rounds,
@@ -104,21 +100,22 @@ impl Work {
         }
     }
 
-    /// Loads a server for `time`; returns how many units it did, and the errors.
-    fn load(self, server: &Server, time: Duration) -> io::Result<(f64, u64)> {
-        let until = Instant::now() + time;
+    /// Loads a server for `time`.
+    fn load(self, server: &Server, time: Duration) -> io::Result<Round> {
         match self {
-            Self::Full | Self::Hybrid | Self::Resumed => self.shake_hands(server, until),
-            Self::Requests => self.ask(server, until),
-            Self::FileAes128 | Self::FileAes256 => self.download(server, "/file", until),
-            Self::Memory => self.download(server, "/memory", until),
+            Self::Full | Self::Hybrid | Self::Resumed => self.shake_hands(server, time),
+            Self::Requests => self.ask(server, time),
+            Self::FileAes128 | Self::FileAes256 => self.download(server, "/file", time),
+            Self::Memory => self.download(server, "/memory", time),
         }
     }
 
     /// Clients that connect, send one request and leave. The response proves that the server has
     /// finished its part of the handshake.
     #[allow(clippy::cast_precision_loss)] // counts stay far below 2^52
-    fn shake_hands(self, server: &Server, until: Instant) -> io::Result<(f64, u64)> {
+    fn shake_hands(self, server: &Server, time: Duration) -> io::Result<Round> {
+        let meter = Meter::start(server)?;
+        let until = meter.begun + time;
         let one = || -> io::Result<(u64, u64)> {
             let config = self.offer().config()?;
             if self == Self::Resumed {
@@ -138,7 +135,7 @@ impl Work {
             }
             Ok((done, errors))
         };
-        thread::scope(|scope| {
+        let (done, errors) = thread::scope(|scope| -> io::Result<(u64, u64)> {
             let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(one)).collect();
             let mut sum = (0, 0);
             for client in clients {
@@ -146,35 +143,59 @@ impl Work {
                 let (done, errors) = client.join().map_err(failed)??;
                 sum = (sum.0 + done, sum.1 + errors);
             }
-            Ok((sum.0 as f64, sum.1))
-        })
+            Ok(sum)
+        })?;
+        meter.stop(done as f64, errors)
     }
 
     /// Sends a request on each of many connections, and then waits for all responses.
-    fn ask(self, server: &Server, until: Instant) -> io::Result<(f64, u64)> {
+    fn ask(self, server: &Server, time: Duration) -> io::Result<Round> {
         let config = self.offer().config()?;
         let connect = |_| Client::connect(server.https(), &config);
         let mut clients = (0..CONNECTIONS).map(connect).collect::<io::Result<Vec<_>>>()?;
+        let meter = Meter::start(server)?;
         let mut done = 0.0;
-        while Instant::now() < until {
+        while meter.begun.elapsed() < time {
             clients.iter_mut().try_for_each(Client::ask)?;
             clients.iter_mut().try_for_each(Client::answer)?;
             done += f64::from(CONNECTIONS);
         }
+        let round = meter.stop(done, 0);
         clients.into_iter().try_for_each(Client::reset)?;
-        Ok((done, 0))
+        round
     }
 
     #[allow(clippy::cast_precision_loss)] // bytes stay far below 2^52
-    fn download(self, server: &Server, path: &str, until: Instant) -> io::Result<(f64, u64)> {
+    fn download(self, server: &Server, path: &str, time: Duration) -> io::Result<Round> {
         let mut client = Client::connect(server.https(), &self.offer().config()?)?;
         let mut buffer = vec![0; BUFFER_BYTES];
+        let meter = Meter::start(server)?;
         let mut bytes = 0;
-        while bytes == 0 || Instant::now() < until {
+        while meter.begun.elapsed() < time {
             bytes += client.download(path, &mut buffer)?;
         }
+        let round = meter.stop(bytes as f64 / f64::from(1 << 20), 0);
         client.reset()?;
-        Ok((bytes as f64 / f64::from(1 << 20), 0))
+        round
+    }
+}
+
+/// Measures a round, which begins when the clients are ready.
+struct Meter<'s> {
+    server: &'s Server,
+    begun: Instant,
+    cpu_before: Duration,
+}
+
+impl<'s> Meter<'s> {
+    fn start(server: &'s Server) -> io::Result<Self> {
+        Ok(Self { server, begun: Instant::now(), cpu_before: server.cpu_time()? })
+    }
+
+    fn stop(self, units: f64, errors: u64) -> io::Result<Round> {
+        let elapsed = self.begun.elapsed();
+        let cpu = self.server.cpu_time()?.saturating_sub(self.cpu_before);
+        Ok(Round { server: self.server.kind(), number: 0, units, errors, elapsed, cpu })
     }
 }
 

@@ -112,10 +112,17 @@ impl TlsNumbers {
         *(if is_ok { &mut numbers.reloads } else { &mut numbers.reloads_failed }) += 1;
     }
 
-    /// The numbers now.
-    pub(crate) fn metrics(&self, config: &TlsConfig) -> TlsMetrics {
-        let (sni_misses, not_after) = (config.sni_misses(), config.not_after());
-        TlsMetrics { sni_misses, not_after, ..self.0.lock().clone() }
+    /// The numbers now; `None` for a server without TLS.
+    pub(crate) fn metrics(&self, config: Option<&TlsConfig>) -> Option<TlsMetrics> {
+        let counted = self.0.lock().clone();
+        match config {
+            Some(config) => {
+                let (sni_misses, not_after) = (config.sni_misses(), config.not_after());
+                Some(TlsMetrics { sni_misses, not_after, ..counted })
+            }
+            // It may have been given streams with TLS.
+            None => (counted != TlsMetrics::default()).then_some(counted),
+        }
     }
 }
 

@@ -46,8 +46,8 @@ fn plain_http_gets_a_400_that_can_be_read() {
     with_each_provider(|provider| {
         let (server, heard) = serve(config(provider));
         let mut stream = socket(server.address);
-        let head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n";
-        stream.write_all(head).unwrap();
+        let request = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n";
+        stream.write_all(request).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{answer}");

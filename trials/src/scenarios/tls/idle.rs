@@ -18,7 +18,7 @@ pub(super) fn run(
     let process = server.process();
     let (before, descriptors) = (process.memory()?.resident, process.descriptors()?);
     let connector = site.connector()?;
-    // So many at a time that the server's queue of handshakes has room for them.
+    // Few at a time: the handshakes of the slow provider wait for each other.
     let mut connected = Vec::new();
     while connected.len() < clients {
         let count = AT_A_TIME.min(clients - connected.len());
@@ -55,4 +55,4 @@ const MEMORY_EACH_BYTES_MAX: u64 = 32 * 1024;
 /// For what the first requests allocate once: stacks, buffers, the allocator's arenas.
 const MEMORY_SLACK_BYTES: u64 = 16 << 20;
 
-const AT_A_TIME: usize = 100;
+const AT_A_TIME: usize = 16;

@@ -86,22 +86,11 @@ impl Site {
 
     /// A client that asks many times a second, on one connection.
     fn healthy(&self, server: &Server) -> io::Result<Healthy> {
-        let connector = self.connector()?;
-        let address = server.address();
-        let mut client = None;
-        Ok(Healthy::asking(move || {
-            let connected: &mut TlsClient = match &mut client {
-                Some(client) => client,
-                None => client.insert(TlsClient::connect(address, &connector)?),
-            };
-            match connected.get("/hello").map(|answer| answer.status) {
-                Ok(200) => Ok(()),
-                Ok(status) => Err(io::Error::other(format!("status {status}"))),
-                Err(error) => {
-                    client = None;
-                    Err(error)
-                }
-            }
+        let mut client = TlsClient::connect(server.address(), &self.connector()?)?;
+        client.get("/hello")?;
+        Ok(Healthy::asking(move || match client.get_within(MARGIN, "/hello")?.status {
+            200 => Ok(()),
+            status => Err(io::Error::other(format!("status {status}"))),
         }))
     }
 
