@@ -250,8 +250,8 @@ impl Args {
     }
 }
 
-/// The file with the certificate that was made at the start, for clients that are to trust it. It is
-/// removed when this is dropped.
+/// The file with the certificate that was made at the start, for clients that are to trust it. It
+/// is removed when this is dropped.
 struct CertificateFile(PathBuf);
 
 impl CertificateFile {

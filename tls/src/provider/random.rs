@@ -25,9 +25,9 @@ impl SecureRandom for Random {
     }
 }
 
-/// By the system call itself. The crate `getrandom` looks the call up in the C library, and does not
-/// find it in a program that is linked statically: then it reads `/dev/urandom`, which a `chroot`
-/// does not have.
+/// By the system call itself. The crate `getrandom` looks the call up in the C library, and does
+/// not find it in a program that is linked statically: then it reads `/dev/urandom`, which a
+/// `chroot` does not have.
 #[cfg(target_os = "linux")]
 fn fill_by_system(mut bytes: &mut [u8]) -> Result<(), GetRandomFailed> {
     use rustix::io::Errno;
