@@ -18,7 +18,7 @@ use std::time::Duration;
 use clap::Parser;
 use humantime::parse_duration;
 use sha2::{Digest, Sha256};
-use slog::{Level, Logger, info};
+use slog::{Level, Logger, info, warn};
 use straightline::tls::{
     ClientAuth, HandshakeLimits, TlsConfig, TlsConfigBuilder, TlsInfo, TlsProvider, TlsVersion,
 };
@@ -223,11 +223,7 @@ impl Args {
         let redirect = self.redirect(&address, &log)?;
         announce("https", &server)?;
         info!(log, "TLS is done by {}", self.tls.tls_provider);
-        // The file is removed at the end.
-        let _file = match &made {
-            Some(made) => Some(CertificateFile::write(made, &address, &log)?),
-            None => None,
-        };
+        let _file = made.and_then(|made| CertificateFile::offer(&made, &address, &log));
         if let Some(redirect) = redirect {
             info!(log, "listening on http://{}, which redirects", redirect.local_addrs()[0]);
             server = server.also(redirect)?;
@@ -254,40 +250,51 @@ impl Args {
     }
 }
 
-/// The file with the certificate that was made at the start, for clients that are to trust it.
+/// The file with the certificate that was made at the start, for clients that are to trust it. It is
+/// removed when this is dropped.
 struct CertificateFile(PathBuf);
 
 impl CertificateFile {
-    fn write(made: &SelfSigned, address: &Address, log: &Logger) -> io::Result<Self> {
+    /// Writes the file, and tells how to reach the server. Without a file the server can still be
+    /// reached by clients that do not check.
+    fn offer(made: &SelfSigned, address: &Address, log: &Logger) -> Option<Self> {
         let fingerprint = fingerprint(&made.certificate_der);
+        info!(log, "no --cert: a self-signed certificate was made; SHA-256 {fingerprint}");
         let name = format!("straightline-https-{}.pem", &fingerprint.replace(':', "")[..16]);
         let path = std::env::temp_dir().join(name);
-        let in_file = |error| invalid(format!("{}: {error}", path.display()));
-        // Other users can write to the folder: a file or a link that is there already is not
-        // followed.
-        let mut file =
-            OpenOptions::new().write(true).create_new(true).open(&path).map_err(in_file)?;
-        file.write_all(made.certificate_pem.as_bytes()).map_err(in_file)?;
-        info!(log, "no --cert: a self-signed certificate was made; SHA-256 {fingerprint}");
+        let written = write_new(&path, made.certificate_pem.as_bytes());
+        if let Err(error) = &written {
+            warn!(log, "{}: {error}; so clients cannot trust it", path.display());
+        }
+        let trust = match written {
+            Ok(()) => format!("--cacert {}", path.display()),
+            Err(_) => "--insecure".to_owned(),
+        };
         match address {
             Address::Tcp(address) => {
-                let port = address.port();
-                let path = path.display();
-                info!(log, "try: curl --cacert {path} https://localhost:{port}/");
+                info!(log, "try: curl {trust} https://localhost:{}/", address.port());
             }
-            _ => info!(log, "its file is {}", path.display()),
+            Address::Unix(socket) => {
+                let socket = socket.display();
+                info!(log, "try: curl {trust} --unix-socket {socket} https://localhost/");
+            }
+            _ => {}
         }
-        Ok(Self(path))
+        written.is_ok().then_some(Self(path))
     }
+}
 
-    fn path(&self) -> &Path {
-        &self.0
-    }
+fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    // Every user can write to the folder: a file or a link that is there already is not followed.
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    file.write_all(bytes).inspect_err(|_| {
+        let _ = fs::remove_file(path); // a part of it is of no use
+    })
 }
 
 impl Drop for CertificateFile {
     fn drop(&mut self) {
-        let _ = fs::remove_file(self.path());
+        let _ = fs::remove_file(&self.0);
     }
 }
 

@@ -16,6 +16,8 @@ use crate::load::Mode;
 use crate::micro;
 use crate::report;
 use crate::serve::{self, Kind};
+#[cfg(feature = "tls")]
+use crate::tls;
 
 /// Measures the server beside its peers.
 ///
@@ -42,9 +44,18 @@ enum Command {
     /// Exits with 1 if a figure is more than 3 % above its record in bench/cost.txt, unless the
     /// record was made with another compiler or processor.
     Cost(CostArgs),
+    /// Measures TLS with each provider of cryptography, beside nginx
+    ///
+    /// Exits with 1 if a handshake or a request failed.
+    #[cfg(feature = "tls")]
+    Tls(TlsArgs),
     /// Is one of the servers; `bench` and `cost` start these
     #[command(hide = true)]
     Serve(ServeArgs),
+    /// Is one of the servers of `tls`
+    #[cfg(feature = "tls")]
+    #[command(hide = true)]
+    ServeTls(ServeTlsArgs),
 }
 
 #[derive(Args)]
@@ -104,13 +115,50 @@ struct ServeArgs {
     cpu: Option<usize>,
 }
 
+#[cfg(feature = "tls")]
+#[derive(Args)]
+struct TlsArgs {
+    /// How often each server is loaded
+    #[arg(long, value_name = "N", default_value = "5")]
+    #[arg(value_parser = value_parser!(u32).range(1..=ROUNDS_MAX))]
+    rounds: u32,
+    /// How long a server is loaded each time
+    #[arg(long, value_name = "S", default_value = "1", value_parser = seconds)]
+    seconds: Duration,
+    /// How many connections rest
+    #[arg(long, value_name = "C", default_value = "2000")]
+    #[arg(value_parser = value_parser!(u16).range(10..=CONNECTIONS_MAX))]
+    idle: u16,
+    /// The parts, separated by commas [default: all]
+    #[arg(long, value_name = "PARTS", value_delimiter = ',')]
+    part: Vec<tls::Part>,
+    /// One round of 0.3 s: shows that everything works; the figures mean nothing
+    #[arg(long, conflicts_with_all = ["rounds", "seconds", "idle"])]
+    quick: bool,
+}
+
+#[cfg(feature = "tls")]
+#[derive(Args)]
+struct ServeTlsArgs {
+    server: tls::Kind,
+    /// Where the certificate and the other files are
+    folder: PathBuf,
+    /// The CPU to stay on
+    #[arg(long)]
+    cpu: Option<usize>,
+}
+
 pub(crate) fn main() -> ExitCode {
     cli::run(|cli: Cli| match cli.command {
         Command::Bench(args) => measure(args),
         Command::Micro(args) if args.quick => micro::run(1, 1),
         Command::Micro(args) => micro::run(args.rounds, args.scale),
         Command::Cost(args) => cost::run(args.update),
+        #[cfg(feature = "tls")]
+        Command::Tls(args) => measure_tls(args),
         Command::Serve(args) => serve::run(args.server, args.cpu).map(|()| true),
+        #[cfg(feature = "tls")]
+        Command::ServeTls(args) => tls::serve(args.server, &args.folder, args.cpu).map(|()| true),
     })
 }
 
@@ -145,6 +193,20 @@ fn measure(args: BenchArgs) -> io::Result<bool> {
     Ok(rounds.iter().all(|round| round.requests > 0 && round.errors == 0))
 }
 
+/// Runs the benchmark of TLS; false if a server failed in it.
+#[cfg(feature = "tls")]
+fn measure_tls(args: TlsArgs) -> io::Result<bool> {
+    let plan = tls::Plan {
+        parts: chosen(args.part),
+        rounds: if args.quick { 1 } else { args.rounds },
+        round_time: if args.quick { QUICK_TIME } else { args.seconds },
+        idle: if args.quick { QUICK_IDLE } else { usize::from(args.idle) },
+        pinning: Pinning::choose()?,
+    };
+    println!("{}", report::conditions_of(plan.rounds, plan.round_time, plan.pinning)?);
+    tls::run(&plan)
+}
+
 /// Each of `named` once, or all if none is.
 fn chosen<T: ValueEnum + PartialEq>(named: Vec<T>) -> Vec<T> {
     if named.is_empty() {
@@ -161,6 +223,10 @@ fn chosen<T: ValueEnum + PartialEq>(named: Vec<T>) -> Vec<T> {
 
 /// A `--quick` round. Arbitrary: long enough for thousands of requests, short enough for a CI job.
 const QUICK_TIME: Duration = Duration::from_millis(300);
+
+/// Resting connections with `--quick`.
+#[cfg(feature = "tls")]
+const QUICK_IDLE: usize = 100;
 
 /// Arbitrary, like the bound on the seconds: together they bound a run to some days.
 const ROUNDS_MAX: i64 = 100;

@@ -4,7 +4,7 @@
 //! `server` runs the servers of `serve` as processes of this same binary and reads their CPU time;
 //! `load` asks them, on straightline's own fibers; `bench` goes round by round and `report` prints
 //! the results. `micro` measures single operations of the scheduler. `cost` counts the instructions
-//! of a request and compares them with a record.
+//! of a request and compares them with a record. `tls` measures TLS beside nginx.
 
 #![deny(unsafe_op_in_unsafe_fn)]
 
@@ -28,6 +28,8 @@ mod report;
 mod serve;
 #[cfg(target_os = "linux")]
 mod server;
+#[cfg(all(target_os = "linux", feature = "tls"))]
+mod tls;
 
 use std::process::ExitCode;
 

@@ -4,25 +4,28 @@ use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::thread::available_parallelism;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::bench::{Plan, Round};
+use crate::cpu::Pinning;
 use crate::load::Mode;
 use crate::serve::Kind;
 
 /// The conditions under which the figures hold: one line. The number of cores is right only before
 /// the load pins itself.
 pub(crate) fn conditions(plan: &Plan) -> io::Result<String> {
+    let common = conditions_of(plan.rounds, plan.round_time, plan.pinning)?;
+    Ok(format!("connections: {}; {common}", plan.connections))
+}
+
+/// The conditions that all benchmarks have.
+pub(crate) fn conditions_of(rounds: u32, time: Duration, pinning: Pinning) -> io::Result<String> {
     let build = if cfg!(debug_assertions) { "; DEBUG BUILD: the figures mean nothing" } else { "" };
+    let (cores, kernel) = (available_parallelism()?, kernel()?);
     Ok(format!(
-        "cores: {}; Linux {}; rounds: {} of {:?} a server; connections: {}; {}{build}",
-        available_parallelism()?,
-        kernel()?,
-        plan.rounds,
-        plan.round_time,
-        plan.connections,
-        plan.pinning,
+        "cores: {cores}; Linux {kernel}; rounds: {rounds} of {time:?} a server; {pinning}{build}"
     ))
 }
 

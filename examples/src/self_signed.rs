@@ -66,7 +66,8 @@ struct Key {
 
 impl Key {
     fn new() -> Result<Self, Box<dyn Error>> {
-        let signing = SigningKey::try_generate()?;
+        let signing = SigningKey::try_generate()
+            .map_err(|error| format!("the system gave no random bytes: {error}"))?;
         let point = signing.verifying_key().to_sec1_point(false).as_bytes().to_vec();
         Ok(Self { signing, point })
     }

@@ -1,7 +1,7 @@
 //! A server as a process: it is started, it listens, and it is killed when it is dropped.
 //!
-//! Every server of the benchmarks and the trials prints the same first line: [`READY`] and its
-//! address.
+//! Every server of the benchmarks and the trials prints the same first line: [`READY`], or
+//! [`READY_TLS`], and its address.
 
 use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
@@ -24,6 +24,9 @@ pub struct KillOnDrop(pub Child);
 /// The beginning of the first line that a server prints. Its address follows.
 pub const READY: &str = "listening on http://";
 
+/// The same for a server that speaks TLS.
+pub const READY_TLS: &str = "listening on https://";
+
 impl ServerProcess {
     /// Starts a server, with nothing on its standard input, and waits until it listens.
     ///
@@ -37,7 +40,9 @@ impl ServerProcess {
         let (line, stdout) = first_line(stdout)?;
         // The pipe stays open: the server may print more.
         child.0.stdout = Some(stdout);
-        let address = line.trim_end().strip_prefix(READY).and_then(|text| text.parse().ok());
+        let line = line.trim_end();
+        let address = line.strip_prefix(READY).or_else(|| line.strip_prefix(READY_TLS));
+        let address = address.and_then(|text| text.parse().ok());
         let address =
             address.ok_or_else(|| io::Error::other(format!("the server printed {line:?}")))?;
         Ok(Self { child, address })

@@ -10,6 +10,6 @@ pub mod cli;
 mod histogram;
 mod reply;
 
-pub use child::{KillOnDrop, READY, ServerProcess};
+pub use child::{KillOnDrop, READY, READY_TLS, ServerProcess};
 pub use histogram::Histogram;
 pub use reply::{End, FromReply, Head, READ_BYTES, Reply, ReplyReader};

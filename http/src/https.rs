@@ -15,6 +15,8 @@ use crate::message::{IntoResponse, Request, Response};
 /// The status is 308 whatever the method is: after a 301 many clients repeat a POST as a GET (RFC
 /// 9110 section 15.4.2). A request without a host (HTTP/1.0) gets a 400, and so does a CONNECT.
 ///
+/// Not for a server behind a proxy that ends TLS: it would redirect each request for ever.
+///
 /// The host is the one that the client names. A server that also answers for foreign names
 /// redirects to them: if a cache stands in front of it, let a wrapper check
 /// [`Request::host`](crate::Request::host) first.

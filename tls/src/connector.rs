@@ -14,8 +14,8 @@ use straightline_net::Transport;
 
 use crate::clock::Clock;
 use crate::config::{
-    IdentitySource, Place, Source, TlsConfigError, TlsConfigErrorKind, TlsWarning, check_alpn,
-    check_limits, read_revocations, read_roots,
+    IdentitySource, Place, Source, TlsConfigError, TlsConfigErrorKind, TlsWarning, TlsWarningKind,
+    check_alpn, check_limits, read_revocations, read_roots,
 };
 use crate::handshake_limits::HandshakeLimits;
 use crate::handshakes::Handshakes;
@@ -128,7 +128,8 @@ impl TlsConnector {
 
 impl TlsConnectorBuilder {
     /// Trusts the roots of the platform, besides those that are named. If the environment has
-    /// `SSL_CERT_FILE` or `SSL_CERT_DIR`, these are in their place. Default: no.
+    /// `SSL_CERT_FILE` or `SSL_CERT_DIR`, these are in their place. A root of a kind that cannot be
+    /// used is left out. Default: no.
     pub fn platform_roots(mut self) -> Self {
         self.has_platform_roots = true;
         self
@@ -222,10 +223,12 @@ impl TlsConnectorBuilder {
         check_alpn(&self.alpn).map_err(TlsConfigError::of_settings)?;
         let crypto = self.provider.crypto().map_err(TlsConfigError::of_provider)?;
         let mut roots = read_roots(&self.roots)?;
+        let mut warnings = Vec::new();
         if self.has_platform_roots {
-            add_platform_roots(&mut roots)?;
+            warnings.extend(add_platform_roots(&mut roots)?);
         }
-        let (client, warnings) = self.client(&crypto, roots)?;
+        let (client, more) = self.client(&crypto, roots)?;
+        warnings.extend(more);
         let Self { limits, provider, .. } = self;
         let handshakes = Handshakes::new(limits, provider.is_slow());
         let shared = Shared { client: Arc::new(client), handshakes, provider, warnings };
@@ -267,14 +270,18 @@ impl TlsConnectorBuilder {
     }
 }
 
-/// Adds what the platform trusts. That some of it cannot be used is usual, as stores have roots of
-/// old kinds; that nothing can be is an error.
-fn add_platform_roots(roots: &mut RootCertStore) -> Result<(), TlsConfigError> {
+/// Adds what the platform trusts. A root that cannot be used is left out, as stores have roots of
+/// old kinds; a part that cannot be read is a warning; no root at all is an error.
+fn add_platform_roots(roots: &mut RootCertStore) -> Result<Vec<TlsWarning>, TlsConfigError> {
     let found = rustls_native_certs::load_native_certs();
     let count = found.certs.len();
     let (added, _) = roots.add_parsable_certificates(found.certs);
     if added > 0 {
-        return Ok(());
+        let warning = |error: &rustls_native_certs::Error| {
+            let kind = TlsWarningKind::RootsNotRead { reason: error.to_string().into() };
+            TlsWarning::new(kind, &Place::Platform, &[])
+        };
+        return Ok(found.errors.iter().map(warning).collect());
     }
     let kind = TlsConfigErrorKind::NoCertificate;
     let hint = "install the roots (often the package `ca-certificates`), or set `roots_file`";

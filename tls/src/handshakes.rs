@@ -7,8 +7,8 @@
 //! - With a slow provider the session moves to a thread of a pool for each step, and the shard goes
 //!   on. As many steps run at once as the pool has threads. The threads are `nice`: where cores are
 //!   scarce, requests go first.
-//! - With a fast provider the step runs on the shard, one in each of its turns: other fibers run
-//!   between two steps.
+//! - With a fast provider the step runs on the shard, one in each of its turns: other fibers run,
+//!   and new events are looked for, between two steps.
 //!
 //! A handshake that waits for its peer holds no turn, so slow peers do not keep others out.
 
@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use straightline_sched::sync::Semaphore;
-use straightline_sched::{OffloadConfig, OffloadPool, shard_local, yield_now};
+use straightline_sched::{OffloadConfig, OffloadPool, shard_local, sleep};
 
 use crate::handshake_error::{HandshakeError, HandshakeFailure};
 use crate::handshake_limits::HandshakeLimits;
@@ -94,7 +94,9 @@ impl Handshakes {
             })
         } else {
             let result = step();
-            yield_now();
+            // Not a mere yield: a shard that always has a fiber to run polls for events only after
+            // many turns, and this one was long. A sleep ends after a poll.
+            sleep(Duration::ZERO);
             Ok(result)
         };
         drop(permit);

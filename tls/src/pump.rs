@@ -44,6 +44,15 @@ pub(crate) fn send_what_fits(stream: &impl Transport, session: &mut Session) {
     }
 }
 
+/// Drops what was received. It was never decrypted, so no reader gets it.
+pub(crate) fn drop_received(stream: &impl Transport) -> io::Result<usize> {
+    match stream.try_read(&mut [0; DROPPED_BYTES])? {
+        0 => Err(io::Error::new(ErrorKind::NotConnected, "the TLS handshake has failed")),
+        _ => Err(ErrorKind::Interrupted.into()),
+    }
+}
+
+/// Whether a later try may succeed.
 pub(crate) fn is_retried(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
@@ -54,3 +63,6 @@ const ROOM_LEAST: usize = 1024;
 /// How many bytes of one message, or of a record, wait in the buffer: rustls ends a handshake
 /// message beyond 64 KiB, and each byte of it may come as a record of its own.
 const INCOMING_MAX: usize = 512 * 1024;
+
+/// How much is dropped at a time. Arbitrary: it is on the stack of a fiber.
+const DROPPED_BYTES: usize = 1024;

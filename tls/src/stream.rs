@@ -22,7 +22,7 @@ use crate::handshake::{self, Begin};
 use crate::handshake_error::HandshakeError;
 use crate::handshakes::Handshakes;
 use crate::info::TlsInfo;
-use crate::pump::{flush, is_retried, receive, send_what_fits};
+use crate::pump::{drop_received, flush, is_retried, receive, send_what_fits};
 use crate::session::{End, Session};
 
 /// A TLS connection over any stream: a socket, a stream in memory, another transport.
@@ -57,8 +57,12 @@ enum State {
     New(Box<Begin>),
     /// The handshake runs. Its fiber has the session, or it ended by unwinding.
     Handshaking,
-    /// The session is there. If its handshake failed, it has only an alert to send.
+    /// The session is there.
     Open(Box<Session>),
+    /// The handshake failed. The rest of its alert is to be sent, and what the peer still sends is
+    /// dropped: a close with unread bytes would reset the connection, and the peer might not see
+    /// the alert.
+    Refused(Buffer),
 }
 
 impl<S: Transport> TlsStream<S> {
@@ -266,7 +270,7 @@ impl State {
     fn session(&mut self) -> Option<&mut Session> {
         match self {
             Self::Open(session) => Some(session),
-            Self::New(_) | Self::Handshaking => None,
+            Self::New(_) | Self::Handshaking | Self::Refused(_) => None,
         }
     }
 }
@@ -298,6 +302,9 @@ fn timed_out(interest: Interest, timeout: Option<Duration>) -> io::Error {
 
 impl<S: Transport> Transport for TlsStream<S> {
     fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        if matches!(*self.state.borrow(), State::Refused(_)) {
+            return drop_received(&self.stream);
+        }
         self.read_session(&mut *self.session()?, buffer)
     }
 
@@ -339,19 +346,20 @@ impl<S: Transport> Transport for TlsStream<S> {
     fn handshake(&self) -> io::Result<()> {
         let begin = match &mut *self.state.borrow_mut() {
             State::Open(_) => return Ok(()),
-            State::Handshaking => {
+            State::Handshaking | State::Refused(_) => {
                 let message = "another fiber is in the TLS handshake, or was";
                 return Err(io::Error::new(ErrorKind::NotConnected, message));
             }
             state @ State::New(_) => match std::mem::replace(state, State::Handshaking) {
                 State::New(begin) => begin,
-                State::Handshaking | State::Open(_) => return Ok(()),
+                State::Handshaking | State::Open(_) | State::Refused(_) => return Ok(()),
             },
         };
         let (session, result) = handshake::run(&self.stream, &begin);
-        if let Some(session) = session {
-            *self.state.borrow_mut() = State::Open(Box::new(session));
-        }
+        *self.state.borrow_mut() = match session {
+            Some(session) if result.is_ok() => State::Open(Box::new(session)),
+            session => State::Refused(session.map(|session| session.outgoing).unwrap_or_default()),
+        };
         let info = result.map_err(HandshakeError::into_io)?;
         let _ = self.info.set(info);
         Ok(())
@@ -370,9 +378,13 @@ impl<S: Transport> Transport for TlsStream<S> {
     }
 
     fn try_close(&self) -> io::Result<()> {
-        if let State::Open(session) = &mut *self.state.borrow_mut() {
-            session.close().map_err(broken)?;
-            self.flush_session(session)?;
+        match &mut *self.state.borrow_mut() {
+            State::Open(session) => {
+                session.close().map_err(broken)?;
+                self.flush_session(session)?;
+            }
+            State::Refused(alert) => flush(&self.stream, alert)?,
+            State::New(_) | State::Handshaking => {}
         }
         self.stream.try_close()
     }
@@ -380,6 +392,7 @@ impl<S: Transport> Transport for TlsStream<S> {
     fn try_flush(&self) -> io::Result<()> {
         match &mut *self.state.borrow_mut() {
             State::Open(session) => self.flush_session(session),
+            State::Refused(alert) => flush(&self.stream, alert),
             State::New(_) | State::Handshaking => Ok(()),
         }
     }
@@ -387,7 +400,7 @@ impl<S: Transport> Transport for TlsStream<S> {
     fn is_drained(&self) -> bool {
         let is_drained = match &*self.state.borrow() {
             State::Open(session) => session.is_drained() && session.outgoing.is_empty(),
-            State::New(_) | State::Handshaking => true,
+            State::New(_) | State::Handshaking | State::Refused(_) => true,
         };
         is_drained && self.stream.is_drained()
     }
@@ -417,7 +430,7 @@ impl<S: Transport> Transport for TlsStream<S> {
         // If there is no room, the file is not read.
         self.flush_session(&mut session)?;
         let mut piece = Buffer::default();
-        let count = count.min(RECORD_BYTES);
+        let count = count.min(WRITE_BYTES);
         let read = file.read_at(&mut piece.room(count)[..count], offset)?;
         piece.advance(read);
         self.write_session(&mut session, piece.filled())
@@ -429,7 +442,7 @@ impl<S: Transport> Transport for TlsStream<S> {
                 return Ok(true);
             }
             State::Open(session) => !session.outgoing.is_empty(),
-            State::New(_) | State::Handshaking => false,
+            State::New(_) | State::Handshaking | State::Refused(_) => false,
         };
         if interest == Interest::Write || !has_output {
             return self.stream.wait_until(interest, until);
@@ -463,7 +476,7 @@ impl<S: Transport> Transport for TlsStream<S> {
     fn unacknowledged(&self) -> Option<u64> {
         let unsent = match &*self.state.borrow() {
             State::Open(session) => session.outgoing.len() as u64,
-            State::New(_) | State::Handshaking => 0,
+            State::New(_) | State::Handshaking | State::Refused(_) => 0,
         };
         self.stream.unacknowledged().map(|below| below + unsent)
     }
@@ -471,7 +484,7 @@ impl<S: Transport> Transport for TlsStream<S> {
     fn is_peer_gone(&self) -> bool {
         let has_ended = match &*self.state.borrow() {
             State::Open(session) => !matches!(session.end(), End::Open),
-            State::New(_) | State::Handshaking => false,
+            State::New(_) | State::Handshaking | State::Refused(_) => false,
         };
         has_ended || self.stream.is_peer_gone()
     }

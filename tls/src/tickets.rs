@@ -3,7 +3,8 @@
 //!
 //! A ticket is the name of a key (16 bytes), a nonce (12 bytes), and the encrypted state. The
 //! encryption is AES-256-GCM by whichever provider the configuration has, through the record
-//! encryption of TLS 1.3, as that is the cipher that each provider has.
+//! encryption of TLS 1.3, as that is the cipher that each provider has. A ticket of 200 bytes costs
+//! about a microsecond with AWS-LC and three with mbedTLS, which is little beside its handshake.
 //!
 //! All shards share the keys, so a client may come back to any of them. There are two: the current
 //! one makes tickets for half of the lifetime and then becomes the previous one, which opens

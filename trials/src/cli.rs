@@ -58,6 +58,9 @@ enum Command {
     UnreadOutput(Sized),
     /// Scenario: one server after the other is stopped, while clients in Node and Go use both
     RollingStop(Common),
+    /// Scenario: TLS, with each provider of cryptography; the server is the sample `https`
+    #[cfg(feature = "tls")]
+    Tls(Sized),
     /// Every scenario, one after the other
     All(Common),
     /// Becomes the server of a scenario
@@ -67,7 +70,7 @@ enum Command {
 
 #[derive(Args)]
 struct Common {
-    /// The binary of the server [default: examples/playground beside this one]
+    /// The binary of the server [default: the sample beside this one, in examples]
     #[arg(long, value_name = "PATH")]
     server: Option<PathBuf>,
     /// Small and short, for CI: the same behaviours in a few seconds each
@@ -127,13 +130,18 @@ pub(crate) fn main() -> ExitCode {
 ///
 /// `InvalidInput` if the command line is wrong.
 fn run(scenarios: &[Scenario], arguments: Timed) -> io::Result<bool> {
-    let server = match arguments.sized.common.server {
-        Some(path) => server::existing(path)?,
-        None => server::beside_this_binary()?,
+    let named = arguments.sized.common.server;
+    #[cfg(feature = "tls")]
+    let (named, https) = server_with_tls(scenarios, named)?;
+    let server = match named {
+        Some(path) => server::existing(path, "playground")?,
+        None => server::beside_this_binary("playground")?,
     };
     let json = arguments.sized.common.json.as_deref().map(JsonFile::create).transpose()?;
     let options = Options {
         server,
+        #[cfg(feature = "tls")]
+        https,
         quick: arguments.sized.common.quick,
         connections: arguments.sized.connections.map(|count| count as usize),
         seconds: arguments.seconds,
@@ -149,6 +157,28 @@ fn run(scenarios: &[Scenario], arguments: Timed) -> io::Result<bool> {
         file.write(&format!("{:#}", report::json(&conditions, &reports)))?;
     }
     Ok(reports.iter().all(Report::held))
+}
+
+/// The server of the scenario `tls`, and the path that is left for the other scenarios. A path on the
+/// command line is the one of the only scenario.
+#[cfg(feature = "tls")]
+fn server_with_tls(
+    scenarios: &[Scenario],
+    named: Option<PathBuf>,
+) -> io::Result<(Option<PathBuf>, PathBuf)> {
+    match (scenarios, named) {
+        ([Scenario::Tls], Some(path)) => {
+            let path = server::existing(path, "https")?;
+            Ok((Some(path.clone()), path))
+        }
+        ([Scenario::Tls], None) => {
+            let path = server::beside_this_binary("https")?;
+            Ok((Some(path.clone()), path))
+        }
+        // Scenarios that do not use it do not need it.
+        ([_], named) => Ok((named, PathBuf::new())),
+        (_, named) => Ok((named, server::beside_this_binary("https")?)),
+    }
 }
 
 /// The scenarios and options of a command.
@@ -176,6 +206,8 @@ impl Command {
             Self::Pauses(arguments) => (Scenario::Pauses, arguments.into()),
             Self::UnreadOutput(arguments) => (Scenario::UnreadOutput, arguments.into()),
             Self::RollingStop(arguments) => (Scenario::RollingStop, arguments.into()),
+            #[cfg(feature = "tls")]
+            Self::Tls(arguments) => (Scenario::Tls, arguments.into()),
             Self::All(arguments) => return Task::Try(Scenario::ALL.to_vec(), arguments.into()),
             Self::Launch(arguments) => return Task::Launch(arguments),
         };

@@ -30,25 +30,32 @@ impl Healthy {
     /// Starts a client that requests `/hello` many times a second: on one connection, or each time
     /// on a new one.
     pub(crate) fn start(server: SocketAddr, anew: bool) -> Self {
+        let mut client = None;
+        Self::asking(move || {
+            let result = ask(server, &mut client);
+            if anew || result.is_err() {
+                client = None;
+            }
+            result
+        })
+    }
+
+    /// Starts a client that does this many times a second.
+    pub(crate) fn asking(mut ask: impl FnMut() -> io::Result<()> + 'static) -> Self {
         let stop = Rc::new(Cell::new(false));
         let stopped = Rc::clone(&stop);
         let fiber = sched::spawn(move || {
             let mut record = Record::default();
-            let mut client = None;
             while !stopped.get() {
                 let begun = Instant::now();
-                match ask(server, &mut client) {
+                match ask() {
                     Ok(()) => record.answered += 1,
                     Err(error) => {
                         record.failed += 1;
                         record.first_error.get_or_insert_with(|| error.to_string());
-                        client = None;
                     }
                 }
                 record.slowest = record.slowest.max(begun.elapsed());
-                if anew {
-                    client = None;
-                }
                 sched::sleep(PAUSE);
             }
             record

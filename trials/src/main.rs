@@ -8,6 +8,7 @@
 //!   the server's own counters;
 //! - `client` speaks raw HTTP on fibers, `answer` keeps a response, `body` makes uploads, `outcome`
 //!   counts the outcomes of clients, `healthy` is a client that behaves well;
+//! - `tls` makes certificates and has the client that speaks TLS;
 //! - `scenarios` has a file for each scenario.
 //!
 //! No scenario expects the server to be fast. A scenario waits for an event until the timeout in
@@ -41,6 +42,8 @@ mod report;
 mod scenarios;
 #[cfg(target_os = "linux")]
 mod server;
+#[cfg(all(target_os = "linux", feature = "tls"))]
+mod tls;
 #[cfg(target_os = "linux")]
 mod trial;
 

@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
+use crate::answer::Answer;
 use crate::client::Client;
 
 /// One response of `/metrics`.
@@ -21,7 +22,11 @@ struct Sample {
 impl Metrics {
     /// Requests the metrics over a new connection.
     pub(crate) fn scrape(address: SocketAddr) -> io::Result<Self> {
-        let answer = Client::connect(address)?.get("/metrics")?;
+        Self::from_answer(&Client::connect(address)?.get("/metrics")?)
+    }
+
+    /// Reads a response of `/metrics`.
+    pub(crate) fn from_answer(answer: &Answer) -> io::Result<Self> {
         if answer.status != 200 {
             return Err(io::Error::other(format!("status {}", answer.status)));
         }

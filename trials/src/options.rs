@@ -7,6 +7,9 @@ use std::time::Duration;
 pub(crate) struct Options {
     /// The binary of the server.
     pub(crate) server: PathBuf,
+    /// The binary of the server with TLS.
+    #[cfg(feature = "tls")]
+    pub(crate) https: PathBuf,
     pub(crate) quick: bool,
     pub(crate) connections: Option<usize>,
     pub(crate) seconds: Option<Duration>,

@@ -1,4 +1,4 @@
-//! The server under trial: `playground` as a process of its own.
+//! The server under trial: `playground`, or `https`, as a process of its own.
 //!
 //! The server is started through this binary (`launch`), which sets the limits that the server
 //! inherits, and then becomes the server with `exec`. Otherwise code of ours would have to run
@@ -31,29 +31,30 @@ pub(crate) struct Server {
     stderr: File,
 }
 
-/// The path of the server that was built together with this binary.
+/// The path of a sample that was built together with this binary.
 ///
 /// # Errors
 ///
 /// `InvalidInput` if the file does not exist.
-pub(crate) fn beside_this_binary() -> io::Result<PathBuf> {
+pub(crate) fn beside_this_binary(sample: &str) -> io::Result<PathBuf> {
     let this = env::current_exe()?;
-    existing(this.parent().unwrap_or(Path::new(".")).join("examples").join("playground"))
+    existing(this.parent().unwrap_or(Path::new(".")).join("examples").join(sample), sample)
 }
 
-/// `path`, if it is a file.
+/// `path`, if it is a file, which should be that sample.
 ///
 /// # Errors
 ///
 /// `InvalidInput` if the file does not exist.
-pub(crate) fn existing(path: PathBuf) -> io::Result<PathBuf> {
+pub(crate) fn existing(path: PathBuf, sample: &str) -> io::Result<PathBuf> {
     if path.is_file() {
         return Ok(path);
     }
     let release = if cfg!(debug_assertions) { "" } else { "--release " };
+    let features = if sample == "https" { "--features tls,tls-aws-lc " } else { "" };
     let text = format!(
-        "no server at {}; build it: cargo build {release}-p straightline-examples --example \
-         playground",
+        "no server at {}; build it: cargo build {release}-p straightline-examples {features}\
+         --example {sample}",
         path.display()
     );
     Err(io::Error::new(ErrorKind::InvalidInput, text))

@@ -15,6 +15,8 @@ use crate::outcome::{Outcome, Tally};
 use crate::progress::Progress;
 use crate::report::{Check, Report};
 use crate::server::{Bounds, Server, make_room};
+#[cfg(feature = "tls")]
+use crate::tls::Files;
 
 /// A scenario while it runs.
 pub(crate) struct Trial {
@@ -47,6 +49,19 @@ impl Trial {
     pub(crate) fn start(&self, flags: &str, clients: usize) -> io::Result<Server> {
         make_room(clients)?;
         Server::start(&self.options.server, &split(flags), Bounds::default())
+    }
+
+    /// As [`start`](Self::start); the server speaks TLS.
+    #[cfg(feature = "tls")]
+    pub(crate) fn start_https(
+        &self,
+        files: &Files,
+        flags: &str,
+        clients: usize,
+    ) -> io::Result<Server> {
+        make_room(clients)?;
+        let flags: Vec<String> = split(flags).into_iter().chain(files.flags()).collect();
+        Server::start(&self.options.https, &flags, Bounds::default())
     }
 
     /// As [`start`](Self::start), with limits.

@@ -28,5 +28,5 @@ pub(crate) const PATH: &str = "/plaintext";
 /// The body of the response.
 pub(crate) const BODY: &str = "Hello, World!";
 
-pub(super) const ANY_PORT: SocketAddr =
+pub(crate) const ANY_PORT: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);

@@ -15,6 +15,8 @@ use ::straightline::sched::DriverKind;
 use clap::ValueEnum;
 use rustix::process::{Signal, set_parent_process_death_signal};
 
+#[cfg(feature = "tls")]
+pub(crate) use self::answer::ANY_PORT;
 use self::answer::listen;
 pub(crate) use self::answer::{BODY, PATH};
 use self::floor::Arming;

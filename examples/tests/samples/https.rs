@@ -237,8 +237,7 @@ fn a_mistake_is_one_line_that_names_it() {
         (&["--hsts", "soon"], "soon"),
     ];
     for (args, about) in faults {
-        // A later address replaces none of an earlier one, so it is given only where it is no
-        // fault.
+        // The flag may be given once, so it is left out where it is the fault.
         let listen: &[&str] =
             if args.contains(&"--listen") { &[] } else { &["--listen", "127.0.0.1:0"] };
         let output = output("https", &[listen, args].concat());

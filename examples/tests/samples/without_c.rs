@@ -136,7 +136,7 @@ fn linker_only(path: &Path, cc: &Path, log: &Path) {
     let (cc, log) = (cc.display(), log.display());
     let script = format!(
         "#!/bin/sh\nfor word; do case $word in -c | -E | -S | *.c | *.cc | *.cpp)\n\
-         echo \"compile: $*\" >>'{log}'; echo 'cc: refused: this machine only links' >&2; exit 1;;\n\
+         echo \"compile: $*\" >>'{log}'; echo 'cc: refused: this only links' >&2; exit 1;;\n\
          esac; done\necho link >>'{log}'\nexec '{cc}' \"$@\"\n"
     );
     fs::write(path, script).expect("a script");

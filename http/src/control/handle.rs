@@ -236,6 +236,25 @@ impl ServerHandle {
     /// # Errors
     ///
     /// What is wrong with the files, and with which of them. The server goes on with what it has.
+    ///
+    /// ```no_run
+    /// use std::thread;
+    /// use std::time::Duration;
+    /// use straightline::tls::TlsConfig;
+    /// use straightline::{Request, Server};
+    ///
+    /// let tls = TlsConfig::builder().certificate_files("chain.pem", "key.pem").build()?;
+    /// let server = Server::builder().bind("0.0.0.0:443").tls(tls);
+    /// let server = server.build(|_: &mut Request| "hi\n")?;
+    /// let handle = server.handle();
+    /// thread::spawn(move || loop {
+    ///     thread::sleep(Duration::from_secs(24 * 3600));
+    ///     // An event reports the outcome.
+    ///     let _ = handle.reload_tls();
+    /// });
+    /// server.run()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[cfg(feature = "_tls")]
     pub fn reload_tls(&self) -> Result<(), TlsConfigError> {
         self.shared.reload_tls()

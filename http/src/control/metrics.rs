@@ -54,7 +54,7 @@ pub struct Metrics {
     /// Bytes of memory that the server uses for its clients, see
     /// [`Capacity::memory_bytes`](crate::Capacity::memory_bytes).
     pub memory_held: u64,
-    /// The numbers of TLS, if the server has it.
+    /// The numbers of TLS, if the server has it, or was given streams with TLS.
     #[cfg(feature = "_tls")]
     pub tls: Option<TlsMetrics>,
     /// The phase of the server's shutdown.
@@ -81,7 +81,7 @@ impl Metrics {
             access_log_dropped: shared.access_log.as_ref().map_or(0, |log| log.dropped()),
             memory_held: shared.memory.held(),
             #[cfg(feature = "_tls")]
-            tls: shared.config.tls.as_ref().map(|config| shared.tls_numbers.metrics(config)),
+            tls: shared.tls_numbers.metrics(shared.config.tls.as_ref()),
             phase: shared.phase(),
         }
     }

@@ -577,8 +577,8 @@ impl ServerBuilder {
     ///
     /// # Errors
     ///
-    /// An [address](Self::bind), which such a server cannot have; no stack for its fiber; the
-    /// thread of the access log or of the signals cannot be started.
+    /// An [address](Self::bind) or TLS, which such a server cannot have; no stack for its fiber;
+    /// the thread of the access log or of the signals cannot be started.
     ///
     /// # Panics
     ///

@@ -105,6 +105,12 @@ impl Plan {
                            `ServerHandle::serve`";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
+        #[cfg(feature = "_tls")]
+        if self.config.tls.is_some() {
+            let message = "a local server has no listeners that could speak TLS: give \
+                           `ServerHandle::serve` a `TlsStream`";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
         self.settle_descriptors();
         let service = Rc::new(Service::new(handler, self.around()));
         let access_log = self.start_access_log()?;

@@ -508,14 +508,6 @@ fn fmt_descriptors(
     raised_from.map_or(Ok(()), |count| write!(f, ", raised from {count}"))
 }
 
-fn fmt_renewed(f: &mut fmt::Formatter<'_>, shard: usize, replacement: usize) -> fmt::Result {
-    write!(
-        f,
-        "a handler of shard {shard} has panicked: shard {replacement} takes over, and shard \
-         {shard} finishes its requests"
-    )
-}
-
 fn fmt_stuck(
     f: &mut fmt::Formatter<'_>,
     shard: usize,

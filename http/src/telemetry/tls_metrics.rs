@@ -35,7 +35,8 @@ pub struct TlsMetrics {
     pub durations: Latencies,
     /// Handshakes whose client asked for a name that no certificate has, and got the default one.
     pub sni_misses: u64,
-    /// When the default certificate expires, by the system's clock; `None` if it does not tell.
+    /// When the first of the certificates expires, by the system's clock; `None` if their dates
+    /// cannot be read.
     pub not_after: Option<SystemTime>,
     /// How often the files were read again.
     pub reloads: u64,
@@ -49,6 +50,13 @@ pub(crate) struct TlsNumbers(Mutex<TlsMetrics>);
 
 impl TlsMetrics {
     /// How many handshakes failed for that reason. Not a yield point.
+    ///
+    /// ```
+    /// use straightline::tls::HandshakeFailure;
+    /// use straightline::TlsMetrics;
+    ///
+    /// assert_eq!(TlsMetrics::default().failed(HandshakeFailure::TimedOut), 0);
+    /// ```
     pub fn failed(&self, failure: HandshakeFailure) -> u64 {
         index_of(failure).map_or(0, |index| self.failed[index])
     }
@@ -72,7 +80,7 @@ impl TlsMetrics {
         text.counter(&name("sni_misses_total"), help, self.sni_misses);
         let since_1970 = self.not_after.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
         if let Some(at) = since_1970 {
-            let help = "When the default TLS certificate expires, in seconds since 1970.";
+            let help = "When the first of the TLS certificates expires, in seconds since 1970.";
             text.gauge(&name("certificate_not_after_seconds"), help, at.as_secs());
         }
         let help = "How often the TLS files were read again.";
@@ -104,10 +112,17 @@ impl TlsNumbers {
         *(if is_ok { &mut numbers.reloads } else { &mut numbers.reloads_failed }) += 1;
     }
 
-    /// The numbers now.
-    pub(crate) fn metrics(&self, config: &TlsConfig) -> TlsMetrics {
-        let (sni_misses, not_after) = (config.sni_misses(), config.not_after());
-        TlsMetrics { sni_misses, not_after, ..self.0.lock().clone() }
+    /// The numbers now; `None` for a server without TLS.
+    pub(crate) fn metrics(&self, config: Option<&TlsConfig>) -> Option<TlsMetrics> {
+        let counted = self.0.lock().clone();
+        match config {
+            Some(config) => {
+                let (sni_misses, not_after) = (config.sni_misses(), config.not_after());
+                Some(TlsMetrics { sni_misses, not_after, ..counted })
+            }
+            // It may have been given streams with TLS.
+            None => (counted != TlsMetrics::default()).then_some(counted),
+        }
     }
 }
 

@@ -36,11 +36,15 @@ pub(crate) fn linger(transport: &dyn Transport) {
                 }
                 match transport.arm(Interest::Read) {
                     Ok(true) => park_timeout(left),
-                    Ok(false) => {}
+                    Ok(false) => checkpoint(),
                     Err(_) => return,
                 }
             }
-            Err(error) if error.kind() == ErrorKind::Interrupted => checkpoint(),
+            // Also of a stream that has dropped something by itself.
+            Err(error) if error.kind() == ErrorKind::Interrupted => {
+                dropped += scratch.len();
+                checkpoint();
+            }
             Err(_) => return,
         }
     }

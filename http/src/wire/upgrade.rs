@@ -110,6 +110,15 @@ impl Upgraded {
     }
 
     /// As [`Request::tls`](crate::Request::tls). Not a yield point.
+    ///
+    /// ```
+    /// use straightline::Response;
+    ///
+    /// let response = Response::upgrade("echo", |client| match client.tls() {
+    ///     Some(_) => std::io::copy(&mut &client, &mut &client).map(drop),
+    ///     None => Err(std::io::Error::other("only over TLS")),
+    /// });
+    /// ```
     #[cfg(feature = "_tls")]
     pub fn tls(&self) -> Option<&TlsInfo> {
         self.link.tls()

@@ -45,6 +45,20 @@ pub(crate) const BUILDINGS: &[Building<'_>] = &[
         ],
     ),
     (
+        "tls/src/config/",
+        &[
+            "mod.rs  builder.rs",
+            "reloadable.rs",
+            "listing.rs",
+            "settings.rs",
+            "names.rs",
+            "identity.rs  trust.rs  checks.rs",
+            "pem.rs  dates.rs  warning.rs",
+            "source.rs",
+            "error.rs",
+        ],
+    ),
+    (
         "net/src/",
         &[
             "lib.rs  compat.rs  inherit.rs",

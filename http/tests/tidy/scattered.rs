@@ -24,6 +24,11 @@ const ALLOWED: &[(&str, &str, &str)] = &[
         "FiberBuilder",
         "`spawn_scoped` takes a `Scope`, which spawns by it",
     ),
+    (
+        "tls/src/config/reloadable.rs",
+        "TlsConfig",
+        "`builder` gives a `TlsConfigBuilder`, which makes configurations",
+    ),
     ("sched/src/sim/settings.rs", "Sim", "`run` has the runner, which reads the settings"),
 ];
 

@@ -1,7 +1,7 @@
 //! Handlers do not notice TLS, and may ask about it.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 
 use rustls::ProtocolVersion;
 use straightline::net::MemoryStream;
@@ -175,8 +175,12 @@ fn a_program_serves_tls_streams_of_its_own() {
             client.read_to_string(&mut answer).unwrap();
             assert!(answer.contains("\r\n\r\nTLSv1.3 first.example "), "{answer}");
             assert!(matches!(serving.join(), Ok(ConnectionEnd::Closed)));
-            // The listeners of such a server have no TLS, so there are no numbers of it.
-            assert!(server.handle().metrics().tls.is_none());
+            let tls = server.handle().metrics().tls.unwrap();
+            assert_eq!(tls.durations.count(), 1);
+            // It has no listeners to configure.
+            let config = config(provider).build().unwrap();
+            let error = Server::builder().tls(config).build_local(handler).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
         });
     });
 }

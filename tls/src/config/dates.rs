@@ -57,3 +57,38 @@ fn time(dates: &mut SliceReader<'_>) -> der::Result<SystemTime> {
 
 /// The tag of a certificate's version, which is optional.
 const VERSION: Tag = Tag::ContextSpecific { constructed: true, number: TagNumber(0) };
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use quickcheck::quickcheck;
+
+    use super::*;
+
+    /// Made by openssl, for a hundred years.
+    const CERTIFICATE: &[u8] = include_bytes!("../../tests/data/prime256v1.der");
+
+    #[test]
+    fn the_dates_are_those_that_openssl_wrote() {
+        let valid = validity(CERTIFICATE).unwrap();
+        let days = valid.not_after.duration_since(valid.not_before).unwrap();
+        assert_eq!(days, Duration::from_secs(36_500 * 24 * 60 * 60));
+    }
+
+    quickcheck! {
+        fn no_bytes_make_it_panic(bytes: Vec<u8>) -> bool {
+            let _ = (validity(&bytes), next_update(&bytes));
+            true
+        }
+
+        fn no_change_of_a_certificate_makes_it_panic(at: usize, byte: u8, length: usize) -> bool {
+            let mut bytes = CERTIFICATE.to_vec();
+            let at = at % bytes.len();
+            bytes[at] = byte;
+            bytes.truncate(length % CERTIFICATE.len() + 1);
+            let _ = (validity(&bytes), next_update(&bytes));
+            true
+        }
+    }
+}

@@ -10,7 +10,7 @@ use rustls::sign::{CertifiedKey, SigningKey};
 use straightline_sched as sched;
 use webpki::EndEntityCert;
 
-use crate::config::dates::validity;
+use crate::config::dates::{Validity, validity};
 use crate::config::error::{Place, TlsConfigError, TlsConfigErrorKind};
 use crate::config::pem::{Section, labels, sections};
 use crate::config::source::{Content, PEM_BYTES_MAX, Source};
@@ -30,6 +30,8 @@ pub(crate) struct Identity {
     pub(crate) certified: Arc<CertifiedKey>,
     /// The DNS names, in lower case; one may begin with `*.`.
     pub(crate) names: Vec<Box<str>>,
+    /// Until when the certificate is valid; `None` if its dates cannot be read.
+    pub(crate) not_after: Option<SystemTime>,
     pub(crate) place: Place,
     pub(crate) warnings: Vec<TlsWarning>,
 }
@@ -53,35 +55,33 @@ impl IdentitySource {
         let leaf = parse(&chain[0], 1, &chain_content.place)?;
         let names: Vec<Box<str>> =
             leaf.valid_dns_names().map(|name| name.to_ascii_lowercase().into()).collect();
-        let mut kinds = dated_warnings(&chain[0]);
+        let dates = validity(&chain[0]).ok();
+        let mut kinds: Vec<TlsWarningKind> = dates.and_then(dated_warning).into_iter().collect();
         if names.is_empty() {
             kinds.push(TlsWarningKind::NoNames);
         }
         kinds.extend(broken_link(&chain));
         let mut warnings: Vec<TlsWarning> = kinds
             .into_iter()
-            .map(|kind| TlsWarning {
-                kind,
-                place: chain_content.place.clone(),
-                names: names.clone(),
-            })
+            .map(|kind| TlsWarning::new(kind, &chain_content.place, &names))
             .collect();
         if key_content.is_readable_by_others {
             let kind = TlsWarningKind::KeyReadableByOthers;
-            warnings.push(TlsWarning { kind, place: key_content.place, names: names.clone() });
+            warnings.push(TlsWarning::new(kind, &key_content.place, &names));
         }
         let ocsp = self.ocsp.as_ref().map(read_ocsp).transpose()?;
         let mut certified = CertifiedKey::new(chain, key);
         certified.ocsp = ocsp;
         let certified = Arc::new(certified);
-        Ok(Identity { certified, names, place: chain_content.place, warnings })
+        let not_after = dates.map(|dates| dates.not_after);
+        Ok(Identity { certified, names, not_after, place: chain_content.place, warnings })
     }
 }
 
 impl Identity {
     /// The warnings, without those that matter only for a server.
     pub(crate) fn warnings_of_client(&self) -> impl Iterator<Item = TlsWarning> {
-        self.warnings.iter().filter(|warning| warning.kind != TlsWarningKind::NoNames).cloned()
+        self.warnings.iter().filter(|warning| *warning.kind() != TlsWarningKind::NoNames).cloned()
     }
 }
 
@@ -95,9 +95,8 @@ pub(crate) struct Leaf {
 
 impl Leaf {
     pub(crate) fn of(identity: &Identity) -> Self {
-        let (place, names) = (identity.place.clone(), identity.names.clone());
-        let dates = identity.certified.cert.first().and_then(|leaf| validity(leaf).ok());
-        Self { place, names, not_after: dates.map(|dates| dates.not_after) }
+        let Identity { place, names, not_after, .. } = identity;
+        Self { place: place.clone(), names: names.clone(), not_after: *not_after }
     }
 }
 
@@ -254,17 +253,13 @@ fn check_pair(
     }
 }
 
-fn dated_warnings(leaf: &CertificateDer<'_>) -> Vec<TlsWarningKind> {
+fn dated_warning(valid: Validity) -> Option<TlsWarningKind> {
     let now = sched::system_time();
-    match validity(leaf) {
-        Ok(valid) if valid.not_after < now => {
-            vec![TlsWarningKind::Expired { not_after: valid.not_after }]
-        }
-        Ok(valid) if valid.not_before > now => {
-            vec![TlsWarningKind::NotYetValid { not_before: valid.not_before }]
-        }
-        _ => Vec::new(),
+    if valid.not_after < now {
+        return Some(TlsWarningKind::Expired { not_after: valid.not_after });
     }
+    let not_before = valid.not_before;
+    (not_before > now).then_some(TlsWarningKind::NotYetValid { not_before })
 }
 
 /// The first certificate that the next one has not issued.

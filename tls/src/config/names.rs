@@ -45,11 +45,10 @@ impl CertificatesByName {
                         slot.insert(Arc::clone(&identity.certified));
                     }
                     Entry::Occupied(slot) if Arc::ptr_eq(slot.get(), &identity.certified) => {}
-                    Entry::Occupied(_) => warnings.push(TlsWarning {
-                        kind: TlsWarningKind::NameTaken { name: name.clone() },
-                        place: identity.place.clone(),
-                        names: identity.names.clone(),
-                    }),
+                    Entry::Occupied(_) => {
+                        let kind = TlsWarningKind::NameTaken { name: name.clone() };
+                        warnings.push(TlsWarning::new(kind, &identity.place, &identity.names));
+                    }
                 }
             }
         }

@@ -100,9 +100,10 @@ impl TlsConfig {
         list(&self.shared.settings, &self.shared.loaded.read().leaves)
     }
 
-    /// When the default certificate expires; `None` if it does not tell. Not a yield point.
+    /// When the first of the certificates expires, for an alarm some weeks before; `None` if their
+    /// dates cannot be read. Not a yield point.
     pub fn not_after(&self) -> Option<SystemTime> {
-        self.shared.loaded.read().leaves.first()?.not_after
+        self.shared.loaded.read().leaves.iter().filter_map(|leaf| leaf.not_after).min()
     }
 
     /// Who does the cryptography. Not a yield point.

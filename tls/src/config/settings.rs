@@ -235,6 +235,8 @@ const TICKET_LIFETIME_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 #[cfg(test)]
 mod tests {
     use rcgen::{CertificateParams, KeyPair};
+    use rustls::pki_types::ServerName;
+    use rustls::{ClientConfig, ClientConnection, HandshakeKind, ServerConnection};
 
     use super::*;
 
@@ -286,6 +288,50 @@ mod tests {
             let loaded = settings.load(None, &Arc::default()).unwrap();
             let certified = loaded.certificates.find("a.test").unwrap();
             assert_eq!(certified.ocsp, Some(std::fs::read(path).unwrap()));
+        }
+    }
+    /// Connects a client of that version; the client reads its tickets.
+    fn meet(client: &Arc<ClientConfig>, server: &Arc<ServerConfig>) -> ServerConnection {
+        let name = ServerName::try_from("a.test").unwrap();
+        let mut client = ClientConnection::new(Arc::clone(client), name).unwrap();
+        let mut server = ServerConnection::new(Arc::clone(server)).unwrap();
+        while client.wants_write() || server.wants_write() {
+            let (mut to_server, mut to_client) = (Vec::new(), Vec::new());
+            client.write_tls(&mut to_server).unwrap();
+            server.write_tls(&mut to_client).unwrap();
+            let (mut to_server, mut to_client) = (&to_server[..], &to_client[..]);
+            while !to_server.is_empty() {
+                server.read_tls(&mut to_server).unwrap();
+                server.process_new_packets().unwrap();
+            }
+            while !to_client.is_empty() {
+                client.read_tls(&mut to_client).unwrap();
+                client.process_new_packets().unwrap();
+            }
+        }
+        assert!(!client.is_handshaking() && !server.is_handshaking());
+        server
+    }
+
+    #[test]
+    fn sessions_of_both_versions_are_resumed() {
+        for &provider in TlsProvider::offered() {
+            let settings = with_certificate(provider);
+            let server = load(&settings);
+            let roots = read_roots(&[settings.identities[0].chain.clone()]).unwrap();
+            for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+                let client = ClientConfig::builder_with_provider(provider.crypto().unwrap())
+                    .with_protocol_versions(&[version])
+                    .unwrap()
+                    .with_root_certificates(roots.clone())
+                    .with_no_client_auth();
+                let client = Arc::new(client);
+                for kind in [HandshakeKind::Full, HandshakeKind::Resumed] {
+                    let connection = meet(&client, &server);
+                    assert_eq!(connection.handshake_kind(), Some(kind), "{provider}");
+                    assert_eq!(connection.protocol_version(), Some(version.version));
+                }
+            }
         }
     }
 }

@@ -58,8 +58,7 @@ pub(crate) fn read_revocations(
                 && next_update < sched::system_time()
             {
                 let kind = TlsWarningKind::RevocationListStale { next_update };
-                let names = Vec::new();
-                warnings.push(TlsWarning { kind, place: content.place.clone(), names });
+                warnings.push(TlsWarning::new(kind, &content.place, &[]));
             }
             lists.push(list);
         }

@@ -10,9 +10,10 @@ use crate::config::error::Place;
 /// same. Its text names the file and the names of the certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsWarning {
-    pub(crate) kind: TlsWarningKind,
-    pub(crate) place: Place,
-    pub(crate) names: Vec<Box<str>>,
+    kind: TlsWarningKind,
+    place: Place,
+    /// The DNS names of the certificate, if the warning is about one.
+    names: Vec<Box<str>>,
 }
 
 /// The kinds of [`TlsWarning`].
@@ -45,6 +46,11 @@ pub enum TlsWarningKind {
     },
     /// Other users of the machine may read the private key.
     KeyReadableByOthers,
+    /// A part of the platform's roots could not be read, so some servers may be refused.
+    RootsNotRead {
+        /// Why.
+        reason: Box<str>,
+    },
     /// A newer revocation list should be there. Until it is, no client certificate is accepted that
     /// this list would have to tell about.
     RevocationListStale {
@@ -54,6 +60,11 @@ pub enum TlsWarningKind {
 }
 
 impl TlsWarning {
+    /// A warning about a certificate with these DNS names; none if it is not about one.
+    pub(crate) fn new(kind: TlsWarningKind, place: &Place, names: &[Box<str>]) -> Self {
+        Self { kind, place: place.clone(), names: names.to_vec() }
+    }
+
     /// The kind. Not a yield point.
     pub fn kind(&self) -> &TlsWarningKind {
         &self.kind
@@ -95,6 +106,9 @@ impl fmt::Display for TlsWarning {
             }
             TlsWarningKind::KeyReadableByOthers => {
                 f.write_str("other users may read the private key; `chmod go= ` forbids it")?;
+            }
+            TlsWarningKind::RootsNotRead { reason } => {
+                write!(f, "a part of it could not be read: {reason}")?;
             }
             TlsWarningKind::RevocationListStale { next_update } => {
                 write!(f, "a newer revocation list is due since {}", Date(*next_update))?;

@@ -85,11 +85,15 @@ struct Keys;
 impl KeyProvider for Keys {
     fn load_private_key(&self, key: PrivateKeyDer<'static>) -> Result<Arc<dyn SigningKey>, Error> {
         let key = Zeroizing::new(key);
-        let first = Copy::load(&key)?;
+        let first = KeyCopy::load(&key)?;
         let mut public = Pk::from_private_key(key.secret_der(), None).map_err(other)?;
+        if first.0.algorithm() == SignatureAlgorithm::RSA && public.len() < RSA_BITS_MIN {
+            let text = format!("an RSA key has {RSA_BITS_MIN} bits or more, not {}", public.len());
+            return Err(Error::General(text));
+        }
         let public = SubjectPublicKeyInfoDer::from(public.write_public_der_vec().map_err(other)?);
         let cores = thread::available_parallelism().map_or(1, usize::from);
-        let others = (1..cores.min(COPIES_MAX)).map(|_| Copy::load(&key));
+        let others = (1..cores.min(COPIES_MAX)).map(|_| KeyCopy::load(&key));
         let copies = [Ok(first)].into_iter().chain(others).collect::<Result<_, _>>()?;
         Ok(Arc::new(SigningKeys { copies, next: AtomicUsize::new(0), public }))
     }
@@ -99,21 +103,25 @@ fn other(error: mbedtls::Error) -> Error {
     Error::Other(OtherError(Arc::new(error)))
 }
 
+/// The other provider has the same bound, and so have clients (CA/Browser Forum, Baseline
+/// Requirements, 6.1.5).
+const RSA_BITS_MIN: usize = 2048;
+
 /// The most copies of one key. Arbitrary: beyond that, cores wait for each other a little.
 const COPIES_MAX: usize = 16;
 
 /// A private key, in as many copies as there are cores.
 struct SigningKeys {
     /// At least one.
-    copies: Box<[Copy]>,
+    copies: Box<[KeyCopy]>,
     /// Which copy signs next, counted up.
     next: AtomicUsize,
     public: SubjectPublicKeyInfoDer<'static>,
 }
 
-struct Copy(MbedTlsPkSigningKeyWrapper<HmacDrbg>);
+struct KeyCopy(MbedTlsPkSigningKeyWrapper<HmacDrbg>);
 
-impl Copy {
+impl KeyCopy {
     fn load(key: &PrivateKeyDer<'static>) -> Result<Self, Error> {
         MbedTlsPkSigningKeyWrapper::new(key, generator).map(Self)
     }

@@ -152,15 +152,15 @@ impl std::error::Error for UnknownTlsProvider {}
 
 impl fmt::Display for ProviderNotOffered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = self.0;
-        let feature = match self.0 {
-            TlsProvider::MbedTls => "mbedtls",
-            TlsProvider::AwsLc => "aws-lc-rs",
+        let (feature, feature_here) = match self.0 {
+            TlsProvider::MbedTls => ("tls", "mbedtls"),
+            TlsProvider::AwsLc => ("tls-aws-lc", "aws-lc-rs"),
         };
         write!(
             f,
-            "the provider {name} is not in this program: build with the feature `{feature}` of \
-             straightline-tls"
+            "the provider {} is not in this program: build with the feature `{feature}` of \
+             straightline (`{feature_here}` of straightline-tls)",
+            self.0
         )?;
         match TlsProvider::offered().first() {
             Some(offered) => write!(f, ", or choose {offered}"),
@@ -226,6 +226,14 @@ mod tests {
         "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
         "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
     ];
+
+    #[cfg(not(any(feature = "mbedtls", feature = "aws-lc-rs")))]
+    #[test]
+    fn a_program_without_a_provider_says_which_feature_it_needs() {
+        let error = TlsProvider::default().crypto().unwrap_err().to_string();
+        assert!(error.contains("feature `tls-aws-lc` of straightline "), "{error}");
+        assert!(error.contains("no provider is in this program"), "{error}");
+    }
 
     #[test]
     fn a_provider_is_made_once() {

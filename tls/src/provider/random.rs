@@ -21,8 +21,31 @@ impl SecureRandom for Random {
             sim::local(SimulatedRandom::fork).fill(bytes);
             return Ok(());
         }
-        getrandom::fill(bytes).map_err(|_| GetRandomFailed)
+        fill_by_system(bytes)
     }
+}
+
+/// By the system call itself. The crate `getrandom` looks the call up in the C library, and does not
+/// find it in a program that is linked statically: then it reads `/dev/urandom`, which a `chroot`
+/// does not have.
+#[cfg(target_os = "linux")]
+fn fill_by_system(mut bytes: &mut [u8]) -> Result<(), GetRandomFailed> {
+    use rustix::io::Errno;
+    use rustix::rand::{GetRandomFlags, getrandom};
+
+    while !bytes.is_empty() {
+        match getrandom(&mut *bytes, GetRandomFlags::empty()) {
+            Ok(filled) => bytes = &mut bytes[filled..],
+            Err(Errno::INTR) => {}
+            Err(_) => return Err(GetRandomFailed),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn fill_by_system(bytes: &mut [u8]) -> Result<(), GetRandomFailed> {
+    getrandom::fill(bytes).map_err(|_| GetRandomFailed)
 }
 
 /// The stream of a simulation. It is one of its own, so that a program's draws stay the same if it

@@ -1,6 +1,7 @@
 //! Clients check the certificates of servers, and both check versions and protocols.
 
 use std::io::ErrorKind;
+use std::process::Command;
 
 use straightline_net::MemoryStream;
 use straightline_sched as sched;
@@ -8,7 +9,7 @@ use straightline_tls::{
     HandshakeError, HandshakeFailure, TlsConfigErrorKind, TlsConnector, TlsProvider, TlsVersion,
 };
 
-use crate::common::{Authority, Side, client, data, meet, server};
+use crate::common::{Authority, Folder, Side, client, data, meet, server};
 
 #[track_caller]
 fn failure(side: Side) -> HandshakeFailure {
@@ -109,6 +110,38 @@ fn a_revoked_server_is_refused() {
         let (_, client) = meet(&config, &connector, "a.test");
         assert_eq!(failure(client), HandshakeFailure::BadCertificate);
     }
+}
+
+/// The environment belongs to the process, so each case is a process of its own.
+#[test]
+fn the_roots_of_the_platform_are_those_that_the_environment_names() {
+    const CASE: &str = "STRAIGHTLINE_TLS_TEST_CASE";
+    let authority = Authority::new("root");
+    let Some(case) = std::env::var_os(CASE) else {
+        let folder = Folder::new();
+        let roots = folder.write("roots.pem", authority.pem());
+        let none = folder.write("none.pem", "# nothing\n");
+        for (case, file) in [("some", &roots), ("some", &data("rsa.pem")), ("none", &none)] {
+            let name = "the_roots_of_the_platform_are_those_that_the_environment_names";
+            let mut child = Command::new(std::env::current_exe().unwrap());
+            child.args(["--exact", &format!("clients_check_servers::{name}")]);
+            child.env_remove("SSL_CERT_DIR").env("SSL_CERT_FILE", file).env(CASE, case);
+            let output = child.output().unwrap();
+            let text = String::from_utf8_lossy(&output.stdout);
+            assert!(output.status.success() && text.contains("1 passed"), "{text}");
+        }
+        return;
+    };
+    let result = TlsConnector::builder().platform_roots().build();
+    if case == "some" {
+        assert_eq!(result.unwrap().warnings(), []);
+        return;
+    }
+    let error = result.unwrap_err();
+    assert_eq!(error.kind(), TlsConfigErrorKind::NoCertificate);
+    let text = error.to_string();
+    assert!(text.starts_with("the platform's certificate store: has no root"), "{text}");
+    assert!(text.contains("ca-certificates"), "{text}");
 }
 
 #[test]

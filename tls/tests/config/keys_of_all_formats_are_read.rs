@@ -53,6 +53,17 @@ fn a_key_of_ed25519_is_read_or_refused_by_name() {
 }
 
 #[test]
+fn a_key_that_is_too_short_is_refused() {
+    for &provider in TlsProvider::offered() {
+        let builder = TlsConfig::builder().provider(provider);
+        let builder = builder.certificate_files(data("rsa1024.pem"), data("rsa1024.key"));
+        let error = builder.build().unwrap_err();
+        assert_eq!(error.kind(), TlsConfigErrorKind::BadKey, "{error}");
+        assert_eq!(error.path(), Some(&*data("rsa1024.key")));
+    }
+}
+
+#[test]
 fn one_file_may_have_the_chain_and_the_key() {
     let folder = crate::common::Folder::new();
     let chain = std::fs::read(data("prime256v1.pem")).unwrap();

@@ -50,6 +50,17 @@ fn an_expired_certificate_is_served_with_a_warning_and_clients_refuse_it() {
 }
 
 #[test]
+fn the_first_end_of_several_certificates_is_told() {
+    let authority = Authority::new("root");
+    let until = |year| {
+        authority.issue_with(&["a.test"], |params| params.not_after = date_time_ymd(year, 1, 1))
+    };
+    let (later, sooner) = (until(3001), until(3000));
+    let config = server(TlsProvider::default(), &later).certificate_pem(sooner.chain, sooner.key);
+    assert_eq!(config.build().unwrap().not_after(), Some(day(376_200)));
+}
+
+#[test]
 fn a_certificate_that_is_not_valid_yet_gives_a_warning() {
     let pair = Authority::new("root").issue_with(&["a.test"], |params| {
         params.not_before = date_time_ymd(3000, 1, 1);

@@ -21,6 +21,9 @@ openssl genrsa -out rsa_pkcs8.key 2048
 openssl rsa -in rsa_pkcs8.key -traditional -out rsa_pkcs1.key
 self_signed rsa_pkcs8.key rsa.pem
 
+openssl genrsa -out rsa1024.key 1024
+self_signed rsa1024.key rsa1024.pem
+
 for curve in prime256v1 secp384r1 secp521r1; do
     # With the parameters of the curve before the key, as openssl writes them by default.
     openssl ecparam -name "$curve" -genkey -out "$curve.sec1.key"

@@ -15,6 +15,8 @@ mod shutdown;
 mod slow_bodies;
 mod slow_heads;
 mod slow_readers;
+#[cfg(feature = "tls")]
+mod tls;
 mod unread_output;
 
 use std::io;
@@ -47,6 +49,8 @@ pub(crate) enum Scenario {
     Pauses,
     UnreadOutput,
     RollingStop,
+    #[cfg(feature = "tls")]
+    Tls,
 }
 
 /// Runs scenarios in turn, each with servers of its own.
@@ -81,7 +85,7 @@ fn try_one(scenario: Scenario, options: Rc<Options>, progress: Rc<Progress>) -> 
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: &[Self] = &[
         Self::ShortConnections,
         Self::KeepAlive,
         Self::SlowHeads,
@@ -98,6 +102,8 @@ impl Scenario {
         Self::Pauses,
         Self::UnreadOutput,
         Self::RollingStop,
+        #[cfg(feature = "tls")]
+        Self::Tls,
     ];
 
     fn name(self) -> &'static str {
@@ -118,6 +124,8 @@ impl Scenario {
             Self::Pauses => "pauses",
             Self::UnreadOutput => "unread-output",
             Self::RollingStop => "rolling-stop",
+            #[cfg(feature = "tls")]
+            Self::Tls => "tls",
         }
     }
 
@@ -139,6 +147,8 @@ impl Scenario {
             Self::Pauses => pauses::run,
             Self::UnreadOutput => unread_output::run,
             Self::RollingStop => rolling_stop::run,
+            #[cfg(feature = "tls")]
+            Self::Tls => tls::run,
         }
     }
 }

@@ -1,0 +1,64 @@
+//! The memory of a connection at rest.
+
+use std::io;
+use std::thread;
+use std::time::Duration;
+
+use super::client::{Client, Offer};
+use super::folder::Folder;
+use super::server::Server;
+use super::{Kind, Plan, table};
+
+/// What one server needs.
+pub(super) struct Rest {
+    pub(super) server: Kind,
+    pub(super) connections: usize,
+    /// How many KiB more were resident with the connections than with few of them.
+    pub(super) grown_kib: u64,
+}
+
+/// Measures all servers, one after the other, and prints the table.
+#[allow(clippy::cast_precision_loss)] // counts stay far below 2^52
+pub(super) fn run(plan: &Plan, folder: &Folder) -> io::Result<bool> {
+    let mut all = Vec::new();
+    for kind in Kind::ALL {
+        let server = Server::start(kind, folder, plan.pinning.server())?;
+        // The first clients, as many again, pay for what the process allocates once.
+        let first = connect(&server, plan.idle / 4)?;
+        let before = settled(&server)?;
+        let clients = connect(&server, plan.idle)?;
+        let after = settled(&server)?;
+        let grown_kib = after.saturating_sub(before);
+        let rest = Rest { server: kind, connections: plan.idle, grown_kib };
+        eprintln!("idle: {kind}: {:.2} KiB each", grown_kib as f64 / plan.idle as f64);
+        all.push(rest);
+        for mut client in first.into_iter().chain(clients) {
+            // All of them are alive, and not merely remembered.
+            client.ask()?;
+            client.answer()?;
+            client.reset()?;
+        }
+    }
+    println!("\n{}", table::of_rest(&all));
+    Ok(true)
+}
+
+/// Clients that have sent one request, and then rest.
+fn connect(server: &Server, count: usize) -> io::Result<Vec<Client>> {
+    let config = Offer::PLAIN.config()?;
+    let one = |_| {
+        let mut client = Client::connect(server.https(), &config)?;
+        client.ask()?;
+        client.answer()?;
+        Ok(client)
+    };
+    (0..count).map(one).collect()
+}
+
+/// The resident memory once the server has done what it does after a response.
+fn settled(server: &Server) -> io::Result<u64> {
+    thread::sleep(SETTLE_TIME);
+    server.resident_kib()
+}
+
+const SETTLE_TIME: Duration = Duration::from_secs(1);
