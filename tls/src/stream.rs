@@ -250,6 +250,14 @@ impl<S: Transport> TlsStream<S> {
             .map_err(|_| io::Error::new(ErrorKind::NotConnected, "the TLS handshake is not over"))
     }
 
+    /// Whether the peer has sent its `close_notify`.
+    fn has_peer_closed(&self) -> bool {
+        match &*self.state.borrow() {
+            State::Open(session) => matches!(session.end(), End::Closed),
+            State::New(_) | State::Handshaking => false,
+        }
+    }
+
     /// Sends what was encrypted.
     fn flush_session(&self, session: &mut Session) -> io::Result<()> {
         flush(&self.stream, &mut session.outgoing)
@@ -315,6 +323,12 @@ impl State {
             Self::New(_) | Self::Handshaking | Self::Refused(_) => None,
         }
     }
+}
+
+/// Whether the peer's socket is closed.
+fn is_gone(error: &io::Error) -> bool {
+    use ErrorKind::{BrokenPipe, ConnectionReset, NotConnected};
+    matches!(error.kind(), BrokenPipe | ConnectionReset | NotConnected)
 }
 
 /// An error of the protocol.
@@ -406,8 +420,11 @@ impl<S: Transport> Transport for TlsStream<S> {
     }
 
     fn shutdown_write(&self) -> io::Result<()> {
-        self.try_close()?;
-        self.stream.shutdown_write()
+        match self.try_close().and_then(|()| self.stream.shutdown_write()) {
+            // A peer that has said goodbye need not wait for ours (RFC 8446 section 6.1).
+            Err(error) if is_gone(&error) && self.has_peer_closed() => Ok(()),
+            result => result,
+        }
     }
 
     fn try_close(&self) -> io::Result<()> {
