@@ -36,7 +36,7 @@ pub(super) struct Times {
     pub(super) handshakes: f64,
     /// How much CPU time the handshakes and the requests took of the time.
     pub(super) busy: f64,
-    pub(super) times: Histogram,
+    pub(super) histogram: Histogram,
 }
 
 /// Measures each server with each crowd, in rounds, and prints the table.
@@ -60,7 +60,7 @@ pub(super) fn run(plan: &Plan, folder: &Folder) -> io::Result<bool> {
                     plan.rounds,
                     server.kind(),
                     crowd.name(),
-                    times.times.quantile(0.99)
+                    times.histogram.quantile(0.99)
                 );
             }
         }
@@ -71,7 +71,7 @@ pub(super) fn run(plan: &Plan, folder: &Folder) -> io::Result<bool> {
 
 impl Times {
     fn none(server: Kind, crowd: Crowd) -> Self {
-        Self { server, crowd, handshakes: 0.0, busy: 0.0, times: Histogram::default() }
+        Self { server, crowd, handshakes: 0.0, busy: 0.0, histogram: Histogram::default() }
     }
 }
 
@@ -90,7 +90,7 @@ fn measure(server: &Server, crowd: Crowd, time: Duration, times: &mut Times) -> 
         for _ in 0..threads {
             scope.spawn(|| one_of(server, crowd, &config, &stop, &handshakes));
         }
-        let result = probe(server.plain(), time, &mut times.times);
+        let result = probe(server.plain(), time, &mut times.histogram);
         stop.store(true, Ordering::Relaxed);
         result
     })?;

@@ -74,7 +74,7 @@ pub(super) fn of_crowds(all: &[Times], time: Duration) -> String {
         .to_owned();
     let seconds = time.as_secs_f64();
     for one in all {
-        let at = |fraction| one.times.quantile(fraction).as_secs_f64() * 1e6;
+        let at = |fraction| one.histogram.quantile(fraction).as_secs_f64() * 1e6;
         let _ = write!(
             text,
             "\n| {} | {} | {:.0} | {:.2} | {:.0} | {:.0} | {:.0} |",

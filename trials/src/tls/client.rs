@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use straightline::net::{TcpListener, TcpStream};
 use straightline::sched;
-use straightline::tls::{TlsConnector, TlsStream};
+use straightline::tls::{TlsConnector, TlsInfo, TlsStream};
 use straightline_harness::{Reply, ReplyReader};
 
 use super::NAME;
@@ -31,12 +31,12 @@ impl TlsClient {
 
     /// The server's certificate.
     pub(crate) fn certificate(&self) -> &[u8] {
-        let chain = self.stream.info().map(|info| info.peer_certificates()).unwrap_or_default();
+        let chain = self.stream.info().map(TlsInfo::peer_certificates).unwrap_or_default();
         chain.first().map(|certificate| &**certificate).unwrap_or_default()
     }
 
     pub(crate) fn is_resumed(&self) -> bool {
-        self.stream.info().is_some_and(|info| info.is_resumed())
+        self.stream.info().is_some_and(TlsInfo::is_resumed)
     }
 
     pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {

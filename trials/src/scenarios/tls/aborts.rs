@@ -90,14 +90,14 @@ impl Stage {
             Self::Connected => &[],
             Self::HalfHello => &hello[..hello.len() / 2],
             Self::Hello | Self::Answered => hello,
-            Self::Agreed => return self.leave_later(server, connector, is_reset, b""),
+            Self::Agreed => return leave_later(server, connector, is_reset, b""),
             Self::HalfRequest => {
-                return self.leave_later(server, connector, is_reset, b"GET /hello HTTP/1.1\r\nHo");
+                return leave_later(server, connector, is_reset, b"GET /hello HTTP/1.1\r\nHo");
             }
             Self::HalfBody => {
                 let half =
                     b"POST /echo HTTP/1.1\r\nHost: trials\r\nContent-Length: 10\r\n\r\n12345";
-                return self.leave_later(server, connector, is_reset, half);
+                return leave_later(server, connector, is_reset, half);
             }
         };
         let mut stream = connect_raw(server.address())?;
@@ -107,16 +107,16 @@ impl Stage {
         }
         if is_reset { stream.set_zero_linger() } else { Ok(()) }
     }
+}
 
-    fn leave_later(
-        self,
-        server: &Server,
-        connector: &TlsConnector,
-        is_reset: bool,
-        sent: &[u8],
-    ) -> io::Result<()> {
-        let mut client = TlsClient::connect(server.address(), connector)?;
-        client.send(sent)?;
-        if is_reset { client.reset() } else { Ok(()) }
-    }
+/// Leaves after the handshake, and after these bytes.
+fn leave_later(
+    server: &Server,
+    connector: &TlsConnector,
+    is_reset: bool,
+    sent: &[u8],
+) -> io::Result<()> {
+    let mut client = TlsClient::connect(server.address(), connector)?;
+    client.send(sent)?;
+    if is_reset { client.reset() } else { Ok(()) }
 }

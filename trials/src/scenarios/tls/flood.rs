@@ -31,10 +31,10 @@ pub(super) fn run(trial: &mut Trial, site: &Site) -> io::Result<()> {
     site.doing(trial, &format!("{clients} hellos at once, of which {waiting} may wait"));
     let answers = all_at_once(&server, clients, &hello)?;
     let count = |is: fn(&Answer) -> bool| answers.iter().filter(|answer| is(answer)).count();
-    let served = count(|answer| matches!(answer, Answer::Handshake));
+    let answered = count(|answer| matches!(answer, Answer::Handshake));
     let refused = count(|answer| matches!(answer, Answer::Refused));
-    let seen = format!("{served} answered, {refused} refused");
-    let held = served + refused == clients && served > waiting && refused > 0;
+    let seen = format!("{answered} answered, {refused} refused");
+    let held = answered + refused == clients && answered > waiting && refused > 0;
     trial.expect(format!("more than {waiting} answered, the others refused"), seen, held);
     let mut after = site.metrics(&server)?;
     trial.expect_growth(&before, &after, &failed("overloaded"), refused);

@@ -55,7 +55,7 @@ fn one(server: &Server, index: usize, hello: &[u8], bound: Duration) -> (Outcome
             _ => hello,
         };
         stream.write_all(sent)?;
-        let rest = if index % 3 == 0 { &hello[1..] } else { &[] };
+        let rest = if index.is_multiple_of(3) { &hello[1..] } else { &[] };
         let outcome = sched::scope(|s| {
             let (stream, rest) = (&stream, &rest);
             s.spawn(move || drip(stream, rest));
