@@ -252,10 +252,8 @@ impl<S: Transport> TlsStream<S> {
 
     /// Whether the peer has sent its `close_notify`.
     fn has_peer_closed(&self) -> bool {
-        match &*self.state.borrow() {
-            State::Open(session) => matches!(session.end(), End::Closed),
-            State::New(_) | State::Handshaking => false,
-        }
+        let state = self.state.borrow();
+        matches!(&*state, State::Open(session) if matches!(session.end(), End::Closed))
     }
 
     /// Sends what was encrypted.
