@@ -182,8 +182,9 @@ fn recognise(first: u8) -> Option<HandshakeFailure> {
     }
 }
 
-/// Whether a client's hello is for TLS 1.1 or older. rustls refuses it too, but for what such a hello
-/// lacks, and the alert has to be the one for the version (RFC 8446 section 4.1.3, RFC 5246 E.1).
+/// Whether a client's hello is for TLS 1.1 or older. rustls refuses it too, but for what such a
+/// hello lacks, and the alert has to be the one for the version (RFC 8446 section 4.1.3, RFC 5246
+/// E.1).
 fn is_too_old(hello: &[u8]) -> bool {
     const CLIENT_HELLO: u8 = 1;
     // The record's header, the message's header, and the version in the message.

@@ -4,8 +4,8 @@ use std::error::Error;
 use std::fmt;
 use std::io::{self, ErrorKind};
 
-/// Why a handshake failed: its kind, and in words with the cause. As an [`io::Error`] it is inside of it:
-/// `error.get_ref().and_then(|inner| inner.downcast_ref::<HandshakeError>())`.
+/// Why a handshake failed: its kind, and in words with the cause. As an [`io::Error`] it is inside
+/// of it: `error.get_ref().and_then(|inner| inner.downcast_ref::<HandshakeError>())`.
 #[derive(Debug)]
 pub struct HandshakeError {
     failure: HandshakeFailure,

@@ -7,8 +7,8 @@ use straightline_sched::with_fields;
 /// How long a handshake may take, and how many run at once.
 ///
 /// With mbedTLS the steps of a handshake run on threads of their own, and
-/// [`running`](Self::running) is the number of these threads. With AWS-LC they run on the shard, one
-/// in each of its turns, and `running` has no effect.
+/// [`running`](Self::running) is the number of these threads. With AWS-LC they run on the shard,
+/// one in each of its turns, and `running` has no effect.
 ///
 /// ```
 /// use std::time::Duration;

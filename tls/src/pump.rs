@@ -35,8 +35,8 @@ pub(crate) fn flush(stream: &impl Transport, outgoing: &mut Buffer) -> io::Resul
     Ok(())
 }
 
-/// Sends, on behalf of a reader, what was encrypted; what there is no room for is kept. If it fails,
-/// the next write says so: the reader gets what the peer has sent before.
+/// Sends, on behalf of a reader, what was encrypted; what there is no room for is kept. If it
+/// fails, the next write says so: the reader gets what the peer has sent before.
 pub(crate) fn send_what_fits(stream: &impl Transport, session: &mut Session) {
     match flush(stream, &mut session.outgoing) {
         Err(error) if !is_retried(&error) => session.cut_off(),

@@ -114,8 +114,8 @@ impl<S: Transport> TlsStream<S> {
     ///
     /// # Errors
     ///
-    /// A [`HandshakeError`], inside of the [`io::Error`]. A client that leaves before its first byte
-    /// is none: then it is a plain [`UnexpectedEof`](ErrorKind::UnexpectedEof).
+    /// A [`HandshakeError`], inside of the [`io::Error`]. A client that leaves before its first
+    /// byte is none: then it is a plain [`UnexpectedEof`](ErrorKind::UnexpectedEof).
     ///
     /// ```
     /// use straightline_net::MemoryStream;

@@ -159,8 +159,8 @@ fn run(scenarios: &[Scenario], arguments: Timed) -> io::Result<bool> {
     Ok(reports.iter().all(Report::held))
 }
 
-/// The server of the scenario `tls`, and the path that is left for the other scenarios. A path on the
-/// command line is the one of the only scenario.
+/// The server of the scenario `tls`, and the path that is left for the other scenarios. A path on
+/// the command line is the one of the only scenario.
 #[cfg(feature = "tls")]
 fn server_with_tls(
     scenarios: &[Scenario],

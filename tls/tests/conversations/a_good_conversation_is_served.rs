@@ -1,3 +1,5 @@
+//! The harness itself: a client that breaks no rule is served, with each provider and each version.
+
 use crate::common::alert::CLOSE_NOTIFY;
 use crate::common::echo::{Served, converse, for_each};
 use crate::common::record::ALERT;

@@ -1,3 +1,6 @@
+//! Key updates, also many and in odd pieces, are followed and answered within bounds (RFC 8446
+//! section 4.6.3).
+
 use std::io::{ErrorKind, Write};
 use std::time::Duration;
 

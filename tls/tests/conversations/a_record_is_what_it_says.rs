@@ -1,3 +1,6 @@
+//! Lengths, types, padding and protection of records (RFC 8446 section 5): what is wrong ends the
+//! connection with the alert for it.
+
 use std::io::ErrorKind;
 use std::time::Duration;
 

@@ -1,3 +1,6 @@
+//! Alerts of the client: fatal ones end the connection, and warnings come in bounded number (RFC
+//! 8446 section 6).
+
 use std::io::ErrorKind;
 
 use straightline_tls::{HandshakeFailure, TlsProvider};

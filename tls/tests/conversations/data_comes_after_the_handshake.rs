@@ -1,3 +1,5 @@
+//! Application data before its time, and handshakes after theirs, end the connection.
+
 use straightline_tls::{HandshakeFailure, TlsProvider};
 
 use crate::common::alert::{

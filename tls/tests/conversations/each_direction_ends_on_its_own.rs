@@ -1,3 +1,6 @@
+//! A `close_notify` ends one direction (RFC 8446 section 6.1); the end of the socket without one is
+//! an error.
+
 use std::io::{ErrorKind, Read, Write};
 
 use straightline_net::TcpStream;

@@ -1,3 +1,6 @@
+//! However the bytes of a conversation are cut into records and segments, the conversation is the
+//! same.
+
 use quickcheck::{QuickCheck, TestResult};
 use rustls::crypto::aws_lc_rs::kx_group;
 use straightline_tls::{ClientAuth, HandshakeFailure, TlsConfig, TlsProvider};
@@ -276,7 +279,7 @@ fn a_client_may_leave_at_every_byte_of_its_last_flight() {
 fn cut_anywhere(provider: TlsProvider, version: Version, cuts: &[u8]) -> Vec<u8> {
     let cuts = cuts.to_vec();
     let (echoed, served) = converse(provider, version, move |client| {
-        client.handshake_in(&mut Cutter { cuts, next: 0 });
+        converse_in(client, &mut Cutter { cuts, next: 0 });
         client.receive_exactly(3 * 500)
     });
     assert_eq!(served, Served::Closed);
@@ -304,23 +307,21 @@ impl Cutter {
     }
 }
 
-impl Client {
-    fn handshake_in(&mut self, cutter: &mut Cutter) {
-        while self.is_handshaking() {
-            let flight = self.flight();
-            let bytes: Vec<u8> = flight.iter().flat_map(Record::bytes).collect();
-            cutter.send(self, &bytes);
-            if flight.len() > 1 && flight[1].kind != DATA {
-                self.receive_finished();
-            }
+fn converse_in(client: &mut Client, cutter: &mut Cutter) {
+    while client.is_handshaking() {
+        let flight = client.flight();
+        let bytes: Vec<u8> = flight.iter().flat_map(Record::bytes).collect();
+        cutter.send(client, &bytes);
+        if flight.len() > 1 && flight[1].kind != DATA {
+            client.receive_finished();
         }
-        let mut bytes = Vec::new();
-        for byte in [b'a', b'b', b'c'] {
-            bytes.extend(self.tx().seal(DATA, &[byte; 500]).bytes());
-        }
-        bytes.extend(self.tx().seal(ALERT, &[1, CLOSE_NOTIFY]).bytes());
-        cutter.send(self, &bytes);
     }
+    let mut bytes = Vec::new();
+    for byte in [b'a', b'b', b'c'] {
+        bytes.extend(client.tx().seal(DATA, &[byte; 500]).bytes());
+    }
+    bytes.extend(client.tx().seal(ALERT, &[1, CLOSE_NOTIFY]).bytes());
+    cutter.send(client, &bytes);
 }
 
 #[test]

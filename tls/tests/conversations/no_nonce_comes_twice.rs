@@ -1,3 +1,6 @@
+//! The records of the server have rising sequence numbers, so no nonce is used twice with a key
+//! (RFC 8446 section 5.3).
+
 use std::collections::HashSet;
 use std::io::Write;
 

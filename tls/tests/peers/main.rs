@@ -1,5 +1,5 @@
-//! Peers that are not rustls: the client of OpenSSL as a process, and the client of Mbed TLS in this
-//! one. What they think of a server counts, and they break the rules in their own ways.
+//! Peers that are not rustls: the client of OpenSSL as a process, and the client of Mbed TLS in
+//! this one. What they think of a server counts, and they break the rules in their own ways.
 
 #![cfg(any(feature = "mbedtls", feature = "aws-lc-rs"))]
 

@@ -1,3 +1,5 @@
+//! mbedTLS's own client, in the same process, agrees with the server.
+
 use std::io::{Read, Write};
 use std::net::TcpStream as SystemStream;
 use std::sync::Arc;

@@ -1,3 +1,5 @@
+//! `openssl s_client` agrees with the server: versions, ALPN, names, resumption.
+
 use straightline_tls::{HandshakeFailure, TlsConfig, TlsProvider, TlsVersion};
 
 use crate::common::certificate::Certificates;

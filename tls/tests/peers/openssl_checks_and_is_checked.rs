@@ -1,3 +1,5 @@
+//! Certificates between the server and `openssl s_client`, in both directions.
+
 use rcgen::date_time_ymd;
 use straightline_tls::{ClientAuth, HandshakeFailure, TlsConfig, TlsProvider};
 

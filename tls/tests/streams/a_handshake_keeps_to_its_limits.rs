@@ -1,3 +1,5 @@
+//! The limits of handshakes: time, turns, and the length of the queue.
+
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! Many bytes in both directions at once, over a stream below that holds few.
+
 use std::io::{Read, Write};
 
 use straightline_sched::{self as sched, sim};

@@ -1,3 +1,5 @@
+//! Timeouts, `select`, `arm` and `wait_until` of a TLS stream.
+
 use std::io::{ErrorKind, Read, Write};
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! A deadline or a cancel that unwinds a call leaves a stream that fails clearly, or goes on.
+
 use std::io::{ErrorKind, Read, Write};
 use std::rc::Rc;
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! What a write has accepted leaves, in full records, and before the end.
+
 use std::io::{BufReader, IoSlice, Read, Write};
 use std::time::Duration;
 

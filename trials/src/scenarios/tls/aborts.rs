@@ -1,5 +1,5 @@
-//! Clients that go away at every flight of the handshake, and after it, with a reset and with a mere
-//! end: nothing is left of them.
+//! Clients that go away at every flight of the handshake, and after it, with a reset and with a
+//! mere end: nothing is left of them.
 
 use std::io::{self, Read, Write};
 

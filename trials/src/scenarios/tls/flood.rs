@@ -1,5 +1,5 @@
 //! More handshakes at once than may wait: the surplus is refused and counted, the others are
-//! answered, and so is everybody afterwards.
+//! answered, and so is every client afterwards.
 //!
 //! The server is stopped (SIGSTOP) while the hellos are sent, so that all of them are there when it
 //! goes on, however fast it is.
