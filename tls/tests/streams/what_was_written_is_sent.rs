@@ -177,7 +177,7 @@ fn a_file_is_sent_in_bounded_pieces() {
         while sent < 200_000 {
             match client.try_send_file(&file, sent, 150_000) {
                 Ok(count) => {
-                    assert!(count <= 16_384, "a piece of {count} bytes");
+                    assert!(count <= 65_536, "a piece of {count} bytes");
                     sent += count as u64;
                 }
                 Err(error) => {
