@@ -36,7 +36,8 @@ pub(super) struct Times {
     pub(super) handshakes: f64,
     /// How much CPU time the handshakes and the requests took of the time.
     pub(super) busy: f64,
-    pub(super) histogram: Histogram,
+    /// The times of the plain requests, round by round.
+    pub(super) rounds: Vec<Histogram>,
 }
 
 /// Measures each server with each crowd, in rounds, and prints the table.
@@ -54,14 +55,15 @@ pub(super) fn run(plan: &Plan, folder: &Folder) -> io::Result<bool> {
                     all.push(Times::none(server.kind(), crowd));
                     all.last_mut().ok_or_else(|| io::Error::other("nothing was pushed"))?
                 };
-                measure(server, crowd, plan.round_time, times)?;
+                let round = measure(server, crowd, plan.round_time, times)?;
                 eprintln!(
                     "crowd {number}/{}: {} {}: p99 {:?}",
                     plan.rounds,
                     server.kind(),
                     crowd.name(),
-                    times.histogram.quantile(0.99)
+                    round.quantile(0.99)
                 );
+                times.rounds.push(round);
             }
         }
     }
@@ -71,17 +73,22 @@ pub(super) fn run(plan: &Plan, folder: &Folder) -> io::Result<bool> {
 
 impl Times {
     fn none(server: Kind, crowd: Crowd) -> Self {
-        Self { server, crowd, handshakes: 0.0, busy: 0.0, histogram: Histogram::default() }
+        Self { server, crowd, handshakes: 0.0, busy: 0.0, rounds: Vec::new() }
     }
 }
 
 #[allow(clippy::cast_precision_loss)] // counts stay far below 2^52
-fn measure(server: &Server, crowd: Crowd, time: Duration, times: &mut Times) -> io::Result<()> {
+fn measure(
+    server: &Server,
+    crowd: Crowd,
+    time: Duration,
+    times: &mut Times,
+) -> io::Result<Histogram> {
     let stop = AtomicBool::new(false);
     let handshakes = AtomicU64::new(0);
     let config = Offer::PLAIN.config()?;
     let cpu_before = server.cpu_time()?;
-    thread::scope(|scope| {
+    let round = thread::scope(|scope| {
         let threads = match crowd {
             Crowd::Nobody => 0,
             Crowd::Some(_) => 1,
@@ -90,13 +97,13 @@ fn measure(server: &Server, crowd: Crowd, time: Duration, times: &mut Times) -> 
         for _ in 0..threads {
             scope.spawn(|| one_of(server, crowd, &config, &stop, &handshakes));
         }
-        let result = probe(server.plain(), time, &mut times.histogram);
+        let result = probe(server.plain(), time);
         stop.store(true, Ordering::Relaxed);
         result
     })?;
     times.handshakes += handshakes.into_inner() as f64;
     times.busy += server.cpu_time()?.saturating_sub(cpu_before).as_secs_f64();
-    Ok(())
+    Ok(round)
 }
 
 /// One client of the crowd. It gives way to the probe, with which it shares a CPU.
@@ -122,7 +129,8 @@ fn one_of(
 }
 
 /// Sends requests without TLS, one after the other, with a pause between them.
-fn probe(server: SocketAddr, time: Duration, times: &mut Histogram) -> io::Result<()> {
+fn probe(server: SocketAddr, time: Duration) -> io::Result<Histogram> {
+    let mut times = Histogram::default();
     let mut stream = TcpStream::connect(server)?;
     stream.set_nodelay(true)?;
     let request = format!("GET {PATH} HTTP/1.1\r\nHost: bench\r\n\r\n");
@@ -135,7 +143,7 @@ fn probe(server: SocketAddr, time: Duration, times: &mut Histogram) -> io::Resul
         times.record(begun.elapsed(), 1);
         thread::sleep(PROBE_PAUSE);
     }
-    Ok(())
+    Ok(times)
 }
 
 impl Crowd {

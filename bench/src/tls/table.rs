@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use straightline_harness::Histogram;
+
 use super::Kind;
 use super::crowd::Times;
 use super::idle::Rest;
@@ -66,7 +68,7 @@ pub(super) fn of_rest(all: &[Rest]) -> String {
     text
 }
 
-/// The table of plain requests, measured for `time` each.
+/// The table of plain requests, measured for `time` each. The times are medians over the rounds.
 pub(super) fn of_crowds(all: &[Times], time: Duration) -> String {
     let mut text = "### plain requests meanwhile\n\n\
                     | server | meanwhile | handshakes/s | busy | p50 µs | p99 µs | p99.9 µs |\n\
@@ -74,7 +76,10 @@ pub(super) fn of_crowds(all: &[Times], time: Duration) -> String {
         .to_owned();
     let seconds = time.as_secs_f64();
     for one in all {
-        let at = |fraction| one.histogram.quantile(fraction).as_secs_f64() * 1e6;
+        let at = |fraction| {
+            let of = |round: &Histogram| round.quantile(fraction).as_secs_f64() * 1e6;
+            median(one.rounds.iter().map(of).collect())
+        };
         let _ = write!(
             text,
             "\n| {} | {} | {:.0} | {:.2} | {:.0} | {:.0} | {:.0} |",
