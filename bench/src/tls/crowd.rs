@@ -1,5 +1,6 @@
 //! The time of plain requests, while others shake hands with the same thread.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -13,10 +14,11 @@ use straightline_harness::{Histogram, ReplyReader};
 
 use super::client::Offer;
 use super::folder::Folder;
+use super::plan::{Kind, Plan};
 use super::server::Server;
 use super::work::shake_hands;
-use super::{Kind, Plan, table};
 use crate::reply::read_expected;
+use crate::report::median;
 use crate::serve::PATH;
 
 /// Who shakes hands meanwhile.
@@ -67,7 +69,7 @@ pub(super) fn run(plan: &Plan, folder: &Folder) -> io::Result<bool> {
             }
         }
     }
-    println!("\n{}", table::of_crowds(&all, plan.round_time * plan.rounds));
+    println!("\n{}", of_crowds(&all, plan.round_time * plan.rounds));
     Ok(true)
 }
 
@@ -158,3 +160,30 @@ impl Crowd {
 
 /// Some hundreds of requests a second: no load.
 const PROBE_PAUSE: Duration = Duration::from_millis(1);
+
+/// The table of plain requests, measured for `time` each. The times are medians over the rounds.
+fn of_crowds(all: &[Times], time: Duration) -> String {
+    let mut text = "### plain requests meanwhile\n\n\
+                    | server | meanwhile | handshakes/s | busy | p50 µs | p99 µs | p99.9 µs |\n\
+                    |---|---|--:|--:|--:|--:|--:|"
+        .to_owned();
+    let seconds = time.as_secs_f64();
+    for one in all {
+        let at = |fraction| {
+            let of = |round: &Histogram| round.quantile(fraction).as_secs_f64() * 1e6;
+            median(one.rounds.iter().map(of).collect())
+        };
+        let _ = write!(
+            text,
+            "\n| {} | {} | {:.0} | {:.2} | {:.0} | {:.0} | {:.0} |",
+            one.server,
+            one.crowd.name(),
+            one.handshakes / seconds,
+            one.busy / seconds,
+            at(0.5),
+            at(0.99),
+            at(0.999)
+        );
+    }
+    text
+}

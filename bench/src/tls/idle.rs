@@ -1,13 +1,14 @@
 //! The memory of a connection at rest.
 
+use std::fmt::Write as _;
 use std::io;
 use std::thread;
 use std::time::Duration;
 
 use super::client::{Client, Offer};
 use super::folder::Folder;
+use super::plan::{Kind, Plan};
 use super::server::Server;
-use super::{Kind, Plan, table};
 
 /// What one server needs.
 pub(super) struct Rest {
@@ -39,7 +40,7 @@ pub(super) fn run(plan: &Plan, folder: &Folder) -> io::Result<bool> {
             client.reset()?;
         }
     }
-    println!("\n{}", table::of_rest(&all));
+    println!("\n{}", of_rest(&all));
     Ok(true)
 }
 
@@ -62,3 +63,17 @@ fn settled(server: &Server) -> io::Result<u64> {
 }
 
 const SETTLE_TIME: Duration = Duration::from_secs(1);
+
+/// The table of connections at rest.
+#[allow(clippy::cast_precision_loss)] // counts stay far below 2^52
+fn of_rest(all: &[Rest]) -> String {
+    let mut text = "### idle connections\n\n\
+                    | server | connections | KiB more | KiB each |\n|---|--:|--:|--:|"
+        .to_owned();
+    for rest in all {
+        let each = rest.grown_kib as f64 / rest.connections as f64;
+        let (server, connections, grown) = (rest.server, rest.connections, rest.grown_kib);
+        let _ = write!(text, "\n| {server} | {connections} | {grown} | {each:.2} |");
+    }
+    text
+}

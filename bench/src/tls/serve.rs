@@ -11,8 +11,8 @@ use ::straightline::{IntoResponse, Request, Response, Server, StatusCode};
 use rustix::process::{Signal, set_parent_process_death_signal};
 use straightline_harness::READY;
 
-use super::Kind;
 use super::folder::{CERTIFICATE, FILE, FILE_BYTES, KEY};
+use super::plan::Kind;
 use crate::cpu;
 use crate::serve::{ANY_PORT, BODY, PATH};
 

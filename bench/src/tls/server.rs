@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use straightline_harness::{KillOnDrop, ServerProcess};
 
-use super::Kind;
 use super::folder::Folder;
+use super::plan::Kind;
 use super::serve::{NGINX_CONFIG, WHERE_HTTPS_IS, nginx_config};
 use crate::cpu;
 

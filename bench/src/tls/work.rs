@@ -1,6 +1,7 @@
 //! What a handshake, a request and a MiB cost the server, in interleaved rounds.
 
 use std::fmt;
+use std::fmt::Write as _;
 use std::io;
 use std::sync::Arc;
 use std::thread;
@@ -10,8 +11,9 @@ use rustls::ClientConfig;
 
 use super::client::{Client, Offer};
 use super::folder::Folder;
+use super::plan::{Kind, Plan};
 use super::server::Server;
-use super::{Kind, Plan, table};
+use crate::report::median;
 
 /// What the clients make the servers do.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -77,7 +79,7 @@ pub(super) fn run(plan: &Plan, folder: &Folder, work: Work) -> io::Result<bool> 
             rounds.push(round);
         }
     }
-    println!("\n{}", table::of_work(work, &rounds));
+    println!("\n{}", of_work(work, &rounds));
     Ok(rounds.iter().all(|round| round.units > 0.0 && round.errors == 0))
 }
 
@@ -235,3 +237,46 @@ const WARM_UP_MAX: Duration = Duration::from_millis(300);
 
 /// A client of a server that refuses everything must not spin.
 const ERROR_PAUSE: Duration = Duration::from_millis(10);
+
+/// The table of one kind of work.
+fn of_work(work: Work, rounds: &[Round]) -> String {
+    let unit = work.unit();
+    let one = unit.strip_suffix('s').unwrap_or(unit);
+    let mut text = format!(
+        "### {work}\n\n\
+         | server | {unit}/s | {unit}/s of CPU | CPU µs/{one} | CPU ÷ nginx (min..max) | busy \
+         | errors |\n\
+         |---|--:|--:|--:|--:|--:|--:|"
+    );
+    for server in Kind::ALL {
+        let own: Vec<&Round> = rounds.iter().filter(|round| round.server == server).collect();
+        let of = |figure: fn(&Round) -> f64| median(own.iter().map(|&r| figure(r)).collect());
+        let errors: u64 = own.iter().map(|round| round.errors).sum();
+        // Writing to a string cannot fail.
+        let _ = write!(
+            text,
+            "\n| {server} | {:.0} | {:.0} | {:.1} | {} | {:.2} | {errors} |",
+            of(Round::rate),
+            1e6 / of(Round::cpu_us),
+            of(Round::cpu_us),
+            ratio(&own, rounds),
+            of(Round::busy),
+        );
+    }
+    text
+}
+
+/// The CPU time of a unit divided by that of nginx, round by round.
+fn ratio(own: &[&Round], all: &[Round]) -> String {
+    let ratio = |round: &&Round| {
+        let is_base = |base: &&Round| base.server == Kind::Nginx && base.number == round.number;
+        Some(round.cpu_us() / all.iter().find(is_base)?.cpu_us())
+    };
+    let ratios: Vec<f64> = own.iter().filter_map(ratio).filter(|ratio| ratio.is_finite()).collect();
+    if ratios.is_empty() {
+        return "-".to_owned();
+    }
+    let least = ratios.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = ratios.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    format!("{:.2} ({least:.2}..{most:.2})", median(ratios))
+}

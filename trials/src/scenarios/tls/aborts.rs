@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 
 use straightline::tls::TlsConnector;
 
-use super::{Site, failed};
+use super::site::{Site, failed};
 use crate::client::{MARGIN, within};
 use crate::outcome::{Outcome, Tally};
 use crate::server::Server;

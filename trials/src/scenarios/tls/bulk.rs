@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::Site;
+use super::site::Site;
 use crate::body::Body;
 use crate::outcome::Outcome;
 use crate::server::Server;

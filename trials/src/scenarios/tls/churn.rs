@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use straightline::tls::TlsConnector;
 
-use super::Site;
+use super::site::Site;
 use crate::client::MARGIN;
 use crate::outcome::{Outcome, Tally};
 use crate::server::Server;

@@ -9,7 +9,7 @@ use std::io::{self, Read, Write};
 use rustix::process::Signal;
 use straightline::net::TcpStream;
 
-use super::{Site, failed};
+use super::site::{Site, failed};
 use crate::client::{MARGIN, within};
 use crate::outcome::{Outcome, Tally};
 use crate::server::Server;

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::{Site, failed};
+use super::site::{Site, failed};
 use crate::client::{Client, MARGIN, within};
 use crate::server::Server;
 use crate::tls::connect_raw;

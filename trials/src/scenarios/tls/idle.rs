@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::Site;
+use super::site::Site;
 use crate::outcome::{Outcome, Tally};
 use crate::server::Server;
 use crate::tls::TlsClient;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use straightline::sched;
 
-use super::Site;
+use super::site::Site;
 use crate::client::MARGIN;
 use crate::outcome::{Outcome, Tally};
 use crate::server::Server;

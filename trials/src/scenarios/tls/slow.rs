@@ -7,7 +7,7 @@ use straightline::net::TcpStream;
 use straightline::sched;
 use straightline_harness::End;
 
-use super::{Site, failed};
+use super::site::{Site, failed};
 use crate::client::{MARGIN, within};
 use crate::outcome::{Outcome, Tally};
 use crate::server::Server;
