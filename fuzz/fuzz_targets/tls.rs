@@ -15,7 +15,7 @@ use straightline_tls::{TlsConfig, TlsConnector, TlsProvider, TlsStream};
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let [seed, capacity, flags, changes @ ..] = data else { return };
     let way = Way {
-        // The client's last flight has to fit, see `TlsStream`.
+        // In fewer bytes two flights that cross wait for each other.
         capacity: 100 + 40 * usize::from(*capacity),
         vanishes: flags & 1 != 0,
         changes: changes.to_vec(),
