@@ -14,6 +14,7 @@ mod handshakes;
 mod info;
 mod provider;
 mod pump;
+mod read_write;
 mod session;
 mod stream;
 mod tickets;

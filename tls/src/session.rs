@@ -4,6 +4,7 @@
 //! until rustls has used it, and what is to be sent is encrypted into ours. So an idle connection
 //! has no buffer at all, and the whole session can move to another thread for a step.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use rustls::client::UnbufferedClientConnection;
@@ -198,14 +199,15 @@ impl Session {
 
     /// One step with the received bytes. A failure is kept, and its alert encrypted.
     fn process(&mut self, target: &mut [u8]) -> Result<Progress, Error> {
-        let mut step = Step { outgoing: &mut self.outgoing, plain: &mut self.plain, target };
-        let (used, progress) = match &mut self.engine {
-            Engine::Server(server) => {
-                step.take(server.process_tls_records(self.incoming.filled_mut()), None)
+        let (used, progress) = if self.is_close_notify_sent {
+            // rustls asserts that it sends no alert behind a `close_notify`, and does so for a peer
+            // that breaks the protocol after it. With debug assertions, that peer would end the fiber.
+            match catch_unwind(AssertUnwindSafe(|| self.step(target))) {
+                Ok(step) => step,
+                Err(_) => return Err(self.break_off()),
             }
-            Engine::Client(client) => {
-                step.take(client.process_tls_records(self.incoming.filled_mut()), None)
-            }
+        } else {
+            self.step(target)
         };
         self.incoming.consume(used);
         match progress {
@@ -227,6 +229,29 @@ impl Session {
                 Err(error)
             }
         }
+    }
+
+    /// What rustls does with the received bytes, and how many of them it has used.
+    fn step(&mut self, target: &mut [u8]) -> (usize, Result<Outcome, Error>) {
+        let mut step = Step { outgoing: &mut self.outgoing, plain: &mut self.plain, target };
+        match &mut self.engine {
+            Engine::Server(server) => {
+                step.take(server.process_tls_records(self.incoming.filled_mut()), None)
+            }
+            Engine::Client(client) => {
+                step.take(client.process_tls_records(self.incoming.filled_mut()), None)
+            }
+        }
+    }
+
+    /// The peer broke the protocol, and rustls itself with it: it is not asked again.
+    #[cold]
+    fn break_off(&mut self) -> Error {
+        let error = Error::General("the peer broke the protocol after the end".into());
+        self.end = End::Failed(error.clone());
+        self.has_unprocessed = false;
+        self.incoming.consume(self.incoming.len());
+        error
     }
 
     fn write(&mut self, write: Write<'_>) -> Result<(), Error> {

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::cell::{Cell, OnceCell, RefCell, RefMut};
 use std::fmt;
 use std::fs::File;
-use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::io::{self, ErrorKind, IoSlice};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -205,7 +205,7 @@ impl<S: Transport> TlsStream<S> {
     }
 
     /// Repeats `attempt` while it would block.
-    fn block<T>(
+    pub(crate) fn block<T>(
         &self,
         interest: Interest,
         mut attempt: impl FnMut() -> io::Result<T>,
@@ -237,7 +237,7 @@ impl<S: Transport> TlsStream<S> {
     /// A write has accepted `count` bytes. It returns when they are sent, as the write of a socket
     /// does. If that takes too long, the next write says so: these bytes are not to be written
     /// again.
-    fn wait_for_flush(&self, count: usize) -> io::Result<usize> {
+    pub(crate) fn wait_for_flush(&self, count: usize) -> io::Result<usize> {
         match self.block(Interest::Write, || self.try_flush()) {
             Err(error) if error.kind() != ErrorKind::TimedOut => Err(error),
             _ => Ok(count),
@@ -547,49 +547,6 @@ impl<S: Transport> Transport for TlsStream<S> {
 
     fn join_set(&self, set: &StreamSet) {
         self.stream.join_set(set);
-    }
-}
-
-impl<S: Transport> Read for &TlsStream<S> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.block(Interest::Read, || self.try_read(buffer))
-    }
-}
-
-impl<S: Transport> Write for &TlsStream<S> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.block(Interest::Write, || self.try_write(bytes))?;
-        self.wait_for_flush(count)
-    }
-
-    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let count = self.block(Interest::Write, || self.try_write_vectored(slices))?;
-        self.wait_for_flush(count)
-    }
-
-    /// Waits until the stream below has taken everything that was written.
-    fn flush(&mut self) -> io::Result<()> {
-        self.block(Interest::Write, || self.try_flush())
-    }
-}
-
-impl<S: Transport> Read for TlsStream<S> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        (&*self).read(buffer)
-    }
-}
-
-impl<S: Transport> Write for TlsStream<S> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        (&*self).write(bytes)
-    }
-
-    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        (&*self).write_vectored(slices)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        (&*self).flush()
     }
 }
 

@@ -34,7 +34,7 @@ pub(crate) const BUILDINGS: &[Building<'_>] = &[
         "tls/src/",
         &[
             "lib.rs",
-            "connector.rs",
+            "connector.rs  read_write.rs",
             "stream.rs",
             "handshake.rs",
             "config/",
