@@ -4,6 +4,8 @@ use std::error::Error;
 use std::fmt;
 use std::io::{self, ErrorKind};
 
+use rustls::CertificateError;
+
 /// Why a handshake failed: its kind, and in words with the cause. As an [`io::Error`] it is inside
 /// of it: `error.get_ref().and_then(|inner| inner.downcast_ref::<HandshakeError>())`.
 #[derive(Debug)]
@@ -168,7 +170,10 @@ impl HandshakeError {
             | rustls::Error::DecryptError => HandshakeFailure::Protocol,
             _ => HandshakeFailure::Other,
         };
-        Self::with_cause(failure, error)
+        match explain(&error) {
+            Some(text) => Self::with_cause(failure, format!("{error}: {text}")),
+            None => Self::with_cause(failure, error),
+        }
     }
 
     /// The peer left before it sent a byte.
@@ -202,6 +207,23 @@ impl fmt::Display for LeftAtOnce {
 }
 
 impl Error for LeftAtOnce {}
+
+/// What to do about a certificate that tools make by default, where the error has only a name for
+/// it.
+fn explain(error: &rustls::Error) -> Option<&'static str> {
+    let rustls::Error::InvalidCertificate(CertificateError::Other(error)) = error else {
+        return None;
+    };
+    match error.to_string().as_str() {
+        "UnsupportedCertVersion" => {
+            Some("it is of X.509 version 1; make one of version 3, by giving it extensions")
+        }
+        "CaUsedAsEndEntity" => {
+            Some("it is an authority's (CA:TRUE), and the peer uses it as its own")
+        }
+        _ => None,
+    }
+}
 
 impl fmt::Display for HandshakeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

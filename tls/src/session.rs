@@ -201,7 +201,8 @@ impl Session {
     fn process(&mut self, target: &mut [u8]) -> Result<Progress, Error> {
         let (used, progress) = if self.is_close_notify_sent {
             // rustls asserts that it sends no alert behind a `close_notify`, and does so for a peer
-            // that breaks the protocol after it. With debug assertions, that peer would end the fiber.
+            // that breaks the protocol after it. With debug assertions, that peer would end the
+            // fiber.
             match catch_unwind(AssertUnwindSafe(|| self.step(target))) {
                 Ok(step) => step,
                 Err(_) => return Err(self.break_off()),

@@ -197,6 +197,7 @@ impl State {
             let ClientFaults { refused, slow, failed, handshakes, .. } = faults;
             let handshakes = match handshakes {
                 0 => String::new(),
+                1 => ", 1 TLS handshake failed".to_owned(),
                 count => format!(", {count} TLS handshakes failed"),
             };
             lines.push(format!(

@@ -89,5 +89,6 @@ pub fn random_u64() -> u64 {
     }
 }
 
-/// 2030-01-01T00:00:00Z. Arbitrary: a round date that certificates and cookies of today outlive.
+/// 2030-01-01T00:00:00Z. Arbitrary: a round date. The guide to TLS
+/// says it, because the certificates of a test must be valid then.
 const SIMULATED_START: Duration = Duration::from_secs(1_893_456_000);

@@ -105,7 +105,7 @@ impl fmt::Display for TlsWarning {
                 write!(f, "certificate {number} of the chain is not issued by certificate {next}")?;
             }
             TlsWarningKind::KeyReadableByOthers => {
-                f.write_str("other users may read the private key; `chmod go= ` forbids it")?;
+                f.write_str("other users may read the private key: forbid it with `chmod go=`")?;
             }
             TlsWarningKind::RootsNotRead { reason } => {
                 write!(f, "a part of it could not be read: {reason}")?;

@@ -1,4 +1,4 @@
-//! A ChangeCipherSpec is passed over where TLS 1.3 allows it (RFC 8446 section 5), has its one
+//! A `ChangeCipherSpec` is passed over where TLS 1.3 allows it (RFC 8446 section 5), has its one
 //! place in TLS 1.2 (RFC 5246 section 7.1), and ends the connection everywhere else.
 
 use straightline_tls::{HandshakeFailure, TlsProvider};

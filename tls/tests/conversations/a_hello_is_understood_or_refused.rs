@@ -1,4 +1,4 @@
-//! What a ClientHello may contain, and the alert for what it must not (RFC 8446 section 4.1.2).
+//! What a `ClientHello` may contain, and the alert for what it must not (RFC 8446 section 4.1.2).
 
 use rustls::crypto::aws_lc_rs::kx_group;
 use straightline_tls::{HandshakeFailure, TlsProvider};
