@@ -4,6 +4,7 @@
 //! thread has about as many buffers as connections that are active at the same time.
 
 use std::cell::RefCell;
+use std::io;
 use std::mem;
 
 /// Bytes that arrive at the end and leave at the front.
@@ -33,19 +34,21 @@ impl Buffer {
     }
 
     /// All the room behind the bytes, which is at least `least` bytes.
-    pub(crate) fn room(&mut self, least: usize) -> &mut [u8] {
+    pub(crate) fn room(&mut self, least: usize) -> Result<&mut [u8], NoMemory> {
         if self.memory.is_empty() {
-            self.memory = take();
+            self.memory = take()?;
         }
         if self.memory.len() - self.end < least {
             self.memory.copy_within(self.start..self.end, 0);
             self.end -= mem::take(&mut self.start);
             let needed = self.end + least;
             if self.memory.len() < needed {
-                self.memory.resize(needed.max(2 * self.end), 0);
+                let size = needed.max(2 * self.end);
+                self.memory.try_reserve_exact(size - self.memory.len()).map_err(|_| NoMemory)?;
+                self.memory.resize(size, 0);
             }
         }
-        &mut self.memory[self.end..]
+        Ok(&mut self.memory[self.end..])
     }
 
     /// `count` bytes were written into the room.
@@ -54,12 +57,13 @@ impl Buffer {
         self.end += count;
     }
 
-    pub(crate) fn push(&mut self, bytes: &[u8]) {
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<(), NoMemory> {
         if bytes.is_empty() {
-            return; // an empty buffer holds no memory
+            return Ok(()); // an empty buffer holds no memory
         }
-        self.room(bytes.len())[..bytes.len()].copy_from_slice(bytes);
+        self.room(bytes.len())?[..bytes.len()].copy_from_slice(bytes);
         self.advance(bytes.len());
+        Ok(())
     }
 
     /// Removes `count` bytes at the front. An empty buffer gives its memory back.
@@ -92,6 +96,22 @@ impl Buffer {
     }
 }
 
+/// The allocator has no memory for a buffer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NoMemory;
+
+impl From<NoMemory> for io::Error {
+    fn from(_: NoMemory) -> Self {
+        io::ErrorKind::OutOfMemory.into()
+    }
+}
+
+impl From<NoMemory> for rustls::Error {
+    fn from(_: NoMemory) -> Self {
+        Self::General("no memory for a buffer".into())
+    }
+}
+
 impl Drop for Buffer {
     fn drop(&mut self) {
         give(mem::take(&mut self.memory));
@@ -103,9 +123,14 @@ thread_local! {
     static FREE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
 }
 
-fn take() -> Vec<u8> {
-    let free = FREE.try_with(|free| free.borrow_mut().pop()).ok().flatten();
-    free.unwrap_or_else(|| vec![0; BUFFER_BYTES])
+fn take() -> Result<Vec<u8>, NoMemory> {
+    if let Some(free) = FREE.try_with(|free| free.borrow_mut().pop()).ok().flatten() {
+        return Ok(free);
+    }
+    let mut memory = Vec::new();
+    memory.try_reserve_exact(BUFFER_BYTES).map_err(|_| NoMemory)?;
+    memory.resize(BUFFER_BYTES, 0);
+    Ok(memory)
 }
 
 fn give(memory: Vec<u8>) {
@@ -128,7 +153,7 @@ const BUFFER_BYTES: usize = 17 * 1024;
 /// A larger buffer than this is not kept: four records, with room.
 const KEPT_BYTES_MAX: usize = 4 * BUFFER_BYTES;
 
-/// How many buffers a thread keeps. Arbitrary: about a megabyte.
+/// How many buffers a thread keeps. Arbitrary: one megabyte to four, depending on their sizes.
 const FREE_MAX: usize = 64;
 
 /// What a buffer at rest may waste. Arbitrary: what an allocator hardly notices.
@@ -144,7 +169,7 @@ mod tests {
         let bytes: Vec<u8> = (0..=255).cycle().take(100_000).collect();
         let mut read = Vec::new();
         for piece in bytes.chunks(7_001) {
-            buffer.push(piece);
+            buffer.push(piece).expect("memory");
             let mut target = [0; 5_003];
             let count = buffer.read(&mut target);
             read.extend_from_slice(&target[..count]);
@@ -156,11 +181,11 @@ mod tests {
     #[test]
     fn few_bytes_hold_little_memory_while_they_wait() {
         let mut buffer = Buffer::default();
-        buffer.push(b"part of a record");
+        buffer.push(b"part of a record").expect("memory");
         assert!(buffer.memory.len() > 16 * 1024);
         buffer.settle();
         assert!(buffer.memory.len() < 512);
-        buffer.push(b", and the rest");
+        buffer.push(b", and the rest").expect("memory");
         assert_eq!(buffer.filled(), b"part of a record, and the rest");
         buffer.consume(buffer.len());
         assert_eq!(buffer.memory.capacity(), 0);

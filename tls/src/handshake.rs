@@ -47,7 +47,7 @@ impl Begin {
     /// Called as late as possible: a session is some kilobytes, and new certificates count.
     fn session(&self) -> Result<Session, Error> {
         match self {
-            Self::Server(config) => Session::server(config.current()),
+            Self::Server(config) => Session::server(config.current(), config.asks_clients()),
             Self::Client { config, name, .. } => Session::client(Arc::clone(config), name.clone()),
         }
     }

@@ -29,14 +29,14 @@ pub struct HandshakeLimits {
     /// Default: the number of cores.
     pub running: usize,
     /// How many clients wait for their turn to compute, in the order in which they came. A client
-    /// beyond that is refused. Default: 1,024.
+    /// beyond that is refused. Default: 4,096.
     pub waiting: usize,
 }
 
 impl Default for HandshakeLimits {
     fn default() -> Self {
         let running = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { timeout: Duration::from_secs(10), running, waiting: 1024 }
+        Self { timeout: Duration::from_secs(10), running, waiting: 4096 }
     }
 }
 

@@ -9,10 +9,10 @@ use crate::session::Session;
 
 /// Receives what is there. At the end of the stream, the session knows it.
 pub(crate) fn receive(stream: &impl Transport, session: &mut Session) -> io::Result<()> {
-    if session.incoming.len() > INCOMING_MAX {
+    if session.incoming.len() > session.incoming_max() {
         return Err(io::Error::new(ErrorKind::InvalidData, "a TLS message is too large"));
     }
-    match stream.try_read(session.incoming.room(ROOM_LEAST)) {
+    match stream.try_read(session.incoming.room(ROOM_LEAST)?) {
         Ok(0) => {
             session.incoming.settle();
             session.set_truncated();
@@ -59,10 +59,6 @@ pub(crate) fn is_retried(error: &io::Error) -> bool {
 
 /// The least room for a read. Arbitrary: most requests fit.
 const ROOM_LEAST: usize = 1024;
-
-/// How many bytes of one message, or of a record, wait in the buffer: rustls ends a handshake
-/// message beyond 64 KiB, and each byte of it may come as a record of its own.
-const INCOMING_MAX: usize = 512 * 1024;
 
 /// How much is dropped at a time. Arbitrary: it is on the stack of a fiber.
 const DROPPED_BYTES: usize = 1024;

@@ -22,6 +22,8 @@ use crate::buffer::Buffer;
 /// The protocol of one connection.
 pub(crate) struct Session {
     engine: Engine,
+    /// The peer sends certificates in the handshake.
+    has_large_messages: bool,
     /// What was received and is not used yet.
     pub(crate) incoming: Buffer,
     /// Whether `incoming` may contain a whole record.
@@ -65,8 +67,9 @@ enum Progress {
 }
 
 impl Session {
-    pub(crate) fn server(config: Arc<ServerConfig>) -> Result<Self, Error> {
-        UnbufferedServerConnection::new(config).map(|server| Self::new(Engine::Server(server)))
+    pub(crate) fn server(config: Arc<ServerConfig>, asks_clients: bool) -> Result<Self, Error> {
+        let engine = Engine::Server(UnbufferedServerConnection::new(config)?);
+        Ok(Self::new(engine, asks_clients))
     }
 
     pub(crate) fn client(
@@ -74,12 +77,13 @@ impl Session {
         name: ServerName<'static>,
     ) -> Result<Self, Error> {
         UnbufferedClientConnection::new(config, name)
-            .map(|client| Self::new(Engine::Client(client)))
+            .map(|client| Self::new(Engine::Client(client), true))
     }
 
-    fn new(engine: Engine) -> Self {
+    fn new(engine: Engine, has_large_messages: bool) -> Self {
         Self {
             engine,
+            has_large_messages,
             incoming: Buffer::default(),
             has_unprocessed: false,
             plain: Buffer::default(),
@@ -127,6 +131,13 @@ impl Session {
     /// Whether a read finds something without another byte from the stream below: data, or the end.
     pub(crate) fn has_news(&self) -> bool {
         !self.plain.is_empty() || self.has_unprocessed || !matches!(self.end, End::Open)
+    }
+
+    /// How many received bytes may wait for the rest of a record or of a message. A client's hello is
+    /// small, and after it a client that needs no certificate has nothing large to say; records that
+    /// are cut into pieces cost five bytes more for each piece.
+    pub(crate) fn incoming_max(&self) -> usize {
+        if self.has_large_messages && self.is_handshaking() { LARGE_MAX } else { SMALL_MAX }
     }
 
     /// Whether nothing is left of what was received.
@@ -361,12 +372,16 @@ impl Step<'_> {
                     let (now, later) = record.payload.split_at(direct);
                     self.target[count..count + direct].copy_from_slice(now);
                     count += direct;
-                    self.plain.push(later);
+                    if let Err(error) = self.plain.push(later) {
+                        return (discard, Err(error.into()));
+                    }
                 }
                 if count > 0 { Progress::Plain(count) } else { Progress::Again }
             }
             ConnectionState::EncodeTlsData(mut data) => {
-                self.encode(&mut data);
+                if let Err(error) = self.encode(&mut data) {
+                    return (discard, Err(error));
+                }
                 Progress::Again
             }
             ConnectionState::TransmitTlsData(data) => {
@@ -391,15 +406,18 @@ impl Step<'_> {
     }
 
     /// Puts a message of the protocol into `outgoing`.
-    fn encode<D>(&mut self, data: &mut EncodeTlsData<'_, D>) {
+    fn encode<D>(&mut self, data: &mut EncodeTlsData<'_, D>) -> Result<(), Error> {
         let mut room = 0;
         loop {
-            match data.encode(self.outgoing.room(room)) {
-                Ok(count) => return self.outgoing.advance(count),
+            match data.encode(self.outgoing.room(room)?) {
+                Ok(count) => {
+                    self.outgoing.advance(count);
+                    return Ok(());
+                }
                 Err(EncodeError::InsufficientSize(InsufficientSizeError { required_size })) => {
                     room = required_size;
                 }
-                Err(EncodeError::AlreadyEncoded) => return,
+                Err(EncodeError::AlreadyEncoded) => return Ok(()),
             }
         }
     }
@@ -413,8 +431,8 @@ impl Step<'_> {
         let mut room = 0;
         loop {
             let result = match write {
-                Write::Data(bytes) => traffic.encrypt(bytes, self.outgoing.room(room)),
-                Write::CloseNotify => traffic.queue_close_notify(self.outgoing.room(room)),
+                Write::Data(bytes) => traffic.encrypt(bytes, self.outgoing.room(room)?),
+                Write::CloseNotify => traffic.queue_close_notify(self.outgoing.room(room)?),
             };
             match result {
                 Ok(count) => {
@@ -429,3 +447,9 @@ impl Step<'_> {
         }
     }
 }
+
+/// Two records of the largest size.
+const SMALL_MAX: usize = 2 * 17 * 1024;
+
+/// A chain of certificates of the largest size that rustls reads, 64 KiB, in records of its own.
+const LARGE_MAX: usize = 96 * 1024;

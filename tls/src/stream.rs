@@ -270,7 +270,11 @@ impl<S: Transport> TlsStream<S> {
         self.flush_session(session)?;
         let count = bytes.len().min(WRITE_BYTES);
         if count > 0 {
-            session.encrypt(&bytes[..count]).map_err(broken)?;
+            if let Err(error) = session.encrypt(&bytes[..count]) {
+                // What the peer has sent broke the protocol, and it learns by which alert.
+                send_what_fits(&self.stream, session);
+                return Err(broken(error));
+            }
             self.flush_kept(session)?;
         }
         Ok(count)
@@ -461,10 +465,10 @@ impl<S: Transport> Transport for TlsStream<S> {
             return self.try_write(first);
         }
         let mut record = Buffer::default();
-        record.push(first);
+        record.push(first)?;
         for slice in slices {
             let room = RECORD_BYTES - record.len();
-            record.push(&slice[..slice.len().min(room)]);
+            record.push(&slice[..slice.len().min(room)])?;
             if slice.len() >= room {
                 break;
             }
@@ -479,7 +483,7 @@ impl<S: Transport> Transport for TlsStream<S> {
         self.flush_session(&mut session)?;
         let mut piece = Buffer::default();
         let count = count.min(WRITE_BYTES);
-        let read = file.read_at(&mut piece.room(count)[..count], offset)?;
+        let read = file.read_at(&mut piece.room(count)?[..count], offset)?;
         piece.advance(read);
         self.write_session(&mut session, piece.filled())
     }

@@ -86,7 +86,7 @@ impl TlsConfigBuilder {
 
     /// The application protocols in order of preference (ALPN, RFC 7301). A client that offers none
     /// of them is refused; a client that does not use ALPN is served. None: ALPN is ignored.
-    /// Default: `http/1.1`.
+    /// Default: `http/1.1` and `http/1.0`.
     pub fn alpn<P: Into<Vec<u8>>>(mut self, protocols: impl IntoIterator<Item = P>) -> Self {
         self.settings.alpn = protocols.into_iter().map(Into::into).collect();
         self

@@ -9,6 +9,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::config::error::TlsConfigError;
 use crate::config::listing::{TlsSetting, list};
+use crate::config::settings::ClientAuth;
 use crate::config::settings::{Loaded, Settings};
 use crate::config::warning::TlsWarning;
 use crate::handshakes::Handshakes;
@@ -125,6 +126,11 @@ impl TlsConfig {
     /// What a new handshake gets.
     pub(crate) fn current(&self) -> Arc<rustls::ServerConfig> {
         Arc::clone(&self.shared.loaded.read().server)
+    }
+
+    /// Whether clients are asked for a certificate.
+    pub(crate) fn asks_clients(&self) -> bool {
+        self.shared.settings.client_auth != ClientAuth::None
     }
 
     /// The turns of handshakes, which a reload does not change.

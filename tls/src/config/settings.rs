@@ -72,7 +72,7 @@ impl Default for Settings {
             identities: Vec::new(),
             stray_ocsp: None,
             min_version: TlsVersion::Tls12,
-            alpn: vec![b"http/1.1".to_vec()],
+            alpn: vec![b"http/1.1".to_vec(), b"http/1.0".to_vec()],
             has_tickets: true,
             ticket_lifetime: TICKET_LIFETIME,
             client_auth: ClientAuth::None,
@@ -265,7 +265,7 @@ mod tests {
             assert_eq!(server.ticketer.lifetime(), 12 * 60 * 60);
             assert_eq!(server.send_tls13_tickets, 2);
             assert!(!server.key_log.will_log("CLIENT_RANDOM"));
-            assert_eq!(server.alpn_protocols, [b"http/1.1"]);
+            assert_eq!(server.alpn_protocols, [b"http/1.1", b"http/1.0"]);
         }
     }
 

@@ -8,7 +8,7 @@ use straightline_sched::{self as sched, deadline};
 use straightline_tls::TlsProvider;
 
 use crate::common::alert::{BAD_RECORD_MAC, CLOSE_NOTIFY, DECODE_ERROR, RECORD_OVERFLOW};
-use crate::common::client::Version;
+use crate::common::client::{Received, Version};
 use crate::common::echo::{Served, converse, converse_by, echo, for_each, provoke};
 use crate::common::record::{ALERT, DATA, HANDSHAKE, Record};
 
@@ -203,5 +203,43 @@ fn a_flood_of_small_records_leaves_the_shard_to_others() {
             assert_eq!(echoed.expect("in time"), [b'x'; 1_000]);
         });
         assert!(ticks > 10, "{ticks} turns");
+    });
+}
+
+#[test]
+fn a_message_that_never_ends_holds_little_memory() {
+    for_each(|provider, version| {
+        let (sent, served) = converse(provider, version, |client| {
+            client.handshake();
+            // The header of a message of 65,280 bytes, and then that message, in records of a byte.
+            let mut bytes = [4, 0, 0xff, 0].into_iter().chain(std::iter::repeat(0));
+            let mut sent = 0;
+            for _ in 0..4_000 {
+                let record = client.tx().seal(HANDSHAKE, &[bytes.next().expect("no end")]);
+                sent += record.bytes().len();
+                client.send(&record);
+            }
+            sent
+        });
+        assert!(sent > 80_000);
+        assert_eq!(served, FAILED);
+    });
+}
+
+#[test]
+fn a_broken_record_behind_data_is_answered_with_its_alert() {
+    for_each(|provider, version| {
+        let (alerts, served) = converse(provider, version, |client| {
+            client.handshake();
+            let mut bytes = client.tx().seal(DATA, b"hello").bytes();
+            let mut broken = client.tx().seal(DATA, b"hello").bytes();
+            *broken.last_mut().expect("a tag") ^= 1;
+            bytes.extend(broken);
+            // In one segment: the server finds the second while it answers the first.
+            client.send_bytes(&bytes);
+            let received = client.receive_to_end();
+            received.into_iter().filter(|one| matches!(one, Received::Alert(_, _))).count()
+        });
+        assert_eq!((alerts, served), (1, FAILED));
     });
 }

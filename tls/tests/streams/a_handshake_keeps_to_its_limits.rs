@@ -183,7 +183,7 @@ fn a_client_that_stalls_holds_no_turn() {
 #[test]
 fn the_default_limits_are_those_of_the_documentation() {
     let limits = HandshakeLimits::default();
-    assert_eq!((limits.timeout, limits.waiting), (Duration::from_secs(10), 1024));
+    assert_eq!((limits.timeout, limits.waiting), (Duration::from_secs(10), 4096));
     assert!(limits.running >= 1);
     let _ = config(TlsProvider::default());
 }
