@@ -71,8 +71,8 @@ fn without_port(authority: &str) -> &str {
 /// A wrapper ([`ServerBuilder::wrap`](crate::ServerBuilder::wrap)) that tells browsers to use only
 /// HTTPS for this host during `max_age` (HSTS, RFC 6797): each response of the
 /// handler over TLS gets a `Strict-Transport-Security` field, unless it has one. What the server
-/// refuses before it calls a handler, such as bytes that are no request, gets none. A response without TLS never does, as the
-/// RFC demands (section 7.2).
+/// refuses before it calls a handler, such as bytes that are no request, gets none. A response
+/// without TLS never does, as the RFC demands (section 7.2).
 ///
 /// A browser that has seen it refuses HTTP, and refuses certificates that it does not trust, until
 /// `max_age` is over: begin with some minutes. `Duration::ZERO` takes it back.

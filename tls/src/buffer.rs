@@ -25,6 +25,11 @@ impl Buffer {
         self.end - self.start
     }
 
+    /// The bytes of memory that it holds.
+    pub(crate) fn held(&self) -> usize {
+        self.memory.len()
+    }
+
     pub(crate) fn filled(&self) -> &[u8] {
         &self.memory[self.start..self.end]
     }

@@ -15,18 +15,24 @@ use crate::config::TlsConfig;
 use crate::handshake_error::{HandshakeError, HandshakeFailure};
 use crate::handshakes::Handshakes;
 use crate::info::TlsInfo;
+use crate::memory_budget::MemoryBudget;
 use crate::pump::{flush, receive, send_what_fits};
 use crate::session::{End, Session};
 
 /// What a handshake begins with.
-pub(crate) enum Begin {
+pub(crate) struct Begin {
+    side: Side,
+    budget: Option<Arc<dyn MemoryBudget>>,
+}
+
+enum Side {
     Server(TlsConfig),
     Client { config: Arc<ClientConfig>, name: ServerName<'static>, handshakes: Arc<Handshakes> },
 }
 
 impl Begin {
     pub(crate) fn server(config: TlsConfig) -> Self {
-        Self::Server(config)
+        Self { side: Side::Server(config), budget: None }
     }
 
     pub(crate) fn client(
@@ -34,22 +40,32 @@ impl Begin {
         name: ServerName<'static>,
         handshakes: Arc<Handshakes>,
     ) -> Self {
-        Self::Client { config, name, handshakes }
+        Self { side: Side::Client { config, name, handshakes }, budget: None }
+    }
+
+    pub(crate) fn set_budget(&mut self, budget: Arc<dyn MemoryBudget>) {
+        self.budget = Some(budget);
+    }
+
+    fn is_server(&self) -> bool {
+        matches!(self.side, Side::Server(_))
     }
 
     fn handshakes(&self) -> &Arc<Handshakes> {
-        match self {
-            Self::Server(config) => config.handshakes(),
-            Self::Client { handshakes, .. } => handshakes,
+        match &self.side {
+            Side::Server(config) => config.handshakes(),
+            Side::Client { handshakes, .. } => handshakes,
         }
     }
 
     /// Called as late as possible: a session is some kilobytes, and new certificates count.
     fn session(&self) -> Result<Session, Error> {
-        match self {
-            Self::Server(config) => Session::server(config.current(), config.asks_clients()),
-            Self::Client { config, name, .. } => Session::client(Arc::clone(config), name.clone()),
-        }
+        let mut session = match &self.side {
+            Side::Server(config) => Session::server(config.current(), config.asks_clients())?,
+            Side::Client { config, name, .. } => Session::client(Arc::clone(config), name.clone())?,
+        };
+        session.set_budget(self.budget.clone());
+        Ok(session)
     }
 }
 
@@ -81,7 +97,7 @@ fn agree(
     place: &mut Option<Session>,
 ) -> Result<(), HandshakeError> {
     let mut session = begin.session().map_err(HandshakeError::of)?;
-    if let Begin::Server(_) = begin {
+    if begin.is_server() {
         if let Err(error) = wait_for_bytes(stream, &mut session) {
             let has_left = error.failure() == HandshakeFailure::Closed;
             return Err(if has_left { HandshakeError::left_at_once() } else { error });

@@ -26,7 +26,8 @@ pub enum HandshakeFailure {
     Closed,
     /// The handshake took longer than [`HandshakeLimits::timeout`](crate::HandshakeLimits).
     TimedOut,
-    /// More handshakes waited than [`HandshakeLimits::waiting`](crate::HandshakeLimits).
+    /// More handshakes waited than [`HandshakeLimits::waiting`](crate::HandshakeLimits), or there
+    /// is no memory for one more.
     Overloaded,
     /// The peers share no version of the protocol.
     Version,
@@ -138,6 +139,7 @@ impl HandshakeError {
             | ErrorKind::BrokenPipe
             | ErrorKind::UnexpectedEof => HandshakeFailure::Closed,
             ErrorKind::InvalidData => HandshakeFailure::Protocol,
+            ErrorKind::OutOfMemory => HandshakeFailure::Overloaded,
             _ => HandshakeFailure::Other,
         };
         Self::with_cause(failure, error)

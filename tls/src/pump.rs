@@ -20,7 +20,7 @@ pub(crate) fn receive(stream: &impl Transport, session: &mut Session) -> io::Res
         Ok(count) => session.receive(count),
         Err(error) => {
             session.incoming.settle();
-            return Err(error);
+            return Err(if session.count_memory() { error } else { ErrorKind::OutOfMemory.into() });
         }
     }
     Ok(())
@@ -40,7 +40,9 @@ pub(crate) fn flush(stream: &impl Transport, outgoing: &mut Buffer) -> io::Resul
 pub(crate) fn send_what_fits(stream: &impl Transport, session: &mut Session) {
     match flush(stream, &mut session.outgoing) {
         Err(error) if !is_retried(&error) => session.cut_off(),
-        _ => {}
+        // It is there already, and counts as far as there is room.
+        Err(_) => drop(session.count_memory()),
+        Ok(()) => {}
     }
 }
 

@@ -18,6 +18,7 @@ use rustls::{ClientConfig, CommonState, Error, ProtocolVersion, ServerConfig};
 
 use crate::asked_name;
 use crate::buffer::Buffer;
+use crate::memory_budget::MemoryBudget;
 
 /// The protocol of one connection.
 pub(crate) struct Session {
@@ -37,6 +38,9 @@ pub(crate) struct Session {
     /// The stream below takes no more bytes, and some were lost.
     is_cut_off: bool,
     server_name: Option<Box<str>>,
+    budget: Option<Arc<dyn MemoryBudget>>,
+    /// What is counted in the budget.
+    counted: usize,
 }
 
 enum Engine {
@@ -92,7 +96,29 @@ impl Session {
             is_close_notify_sent: false,
             is_cut_off: false,
             server_name: None,
+            budget: None,
+            counted: 0,
         }
+    }
+
+    pub(crate) fn set_budget(&mut self, budget: Option<Arc<dyn MemoryBudget>>) {
+        self.budget = budget;
+    }
+
+    /// Counts the memory of the buffers anew, because a wait begins; false if there is no room for
+    /// it.
+    pub(crate) fn count_memory(&mut self) -> bool {
+        let held = self.incoming.held() + self.plain.held() + self.outgoing.held();
+        let Some(budget) = self.budget.as_ref().filter(|_| held != self.counted) else {
+            return true;
+        };
+        if held < self.counted {
+            budget.remove(self.counted - held);
+        } else if !budget.try_add(held - self.counted) {
+            return false;
+        }
+        self.counted = held;
+        true
     }
 
     pub(crate) fn is_handshaking(&self) -> bool {
@@ -133,9 +159,9 @@ impl Session {
         !self.plain.is_empty() || self.has_unprocessed || !matches!(self.end, End::Open)
     }
 
-    /// How many received bytes may wait for the rest of a record or of a message. A client's hello is
-    /// small, and after it a client that needs no certificate has nothing large to say; records that
-    /// are cut into pieces cost five bytes more for each piece.
+    /// How many received bytes may wait for the rest of a record or of a message. A client's hello
+    /// is small, and after it a client that needs no certificate has nothing large to say; records
+    /// that are cut into pieces cost five bytes more for each piece.
     pub(crate) fn incoming_max(&self) -> usize {
         if self.has_large_messages && self.is_handshaking() { LARGE_MAX } else { SMALL_MAX }
     }
@@ -325,6 +351,14 @@ impl Session {
             }
         }
         self.incoming.consume(self.incoming.len());
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Some(budget) = self.budget.as_ref().filter(|_| self.counted > 0) {
+            budget.remove(self.counted);
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::cell::{Cell, OnceCell, RefCell, RefMut};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, ErrorKind, IoSlice};
+use std::mem;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -22,6 +23,7 @@ use crate::handshake::{self, Begin};
 use crate::handshake_error::HandshakeError;
 use crate::handshakes::Handshakes;
 use crate::info::TlsInfo;
+use crate::memory_budget::MemoryBudget;
 use crate::pump::{drop_received, flush, is_retried, receive, send_what_fits};
 use crate::session::{End, Session};
 
@@ -100,6 +102,17 @@ impl<S: Transport> TlsStream<S> {
     /// yield point.
     pub fn server(stream: S, config: &TlsConfig) -> Self {
         Self::new(stream, Begin::server(config.clone()))
+    }
+
+    /// The same with a bound on the memory that it holds together with others while it waits. Where
+    /// there is no room, a read fails with [`OutOfMemory`](ErrorKind::OutOfMemory), and so does the
+    /// handshake, which must not have begun. Not a yield point.
+    #[must_use]
+    pub fn with_memory_budget(self, budget: Arc<dyn MemoryBudget>) -> Self {
+        if let State::New(begin) = &mut *self.state.borrow_mut() {
+            begin.set_budget(budget);
+        }
+        self
     }
 
     /// The server's side of a connection, after its handshake.
@@ -283,7 +296,11 @@ impl<S: Transport> TlsStream<S> {
     /// As [`flush_session`](Self::flush_session); what there is no room for is kept.
     fn flush_kept(&self, session: &mut Session) -> io::Result<()> {
         match self.flush_session(session) {
-            Err(error) if is_retried(&error) => Ok(()),
+            Err(error) if is_retried(&error) => {
+                // It is there already, and counts as far as there is room.
+                let _ = session.count_memory();
+                Ok(())
+            }
             result => result,
         }
     }
@@ -402,7 +419,7 @@ impl<S: Transport> Transport for TlsStream<S> {
                 let message = "another fiber is in the TLS handshake, or was";
                 return Err(io::Error::new(ErrorKind::NotConnected, message));
             }
-            state @ State::New(_) => match std::mem::replace(state, State::Handshaking) {
+            state @ State::New(_) => match mem::replace(state, State::Handshaking) {
                 State::New(begin) => begin,
                 State::Handshaking | State::Open(_) | State::Refused(_) => return Ok(()),
             },
@@ -410,7 +427,9 @@ impl<S: Transport> Transport for TlsStream<S> {
         let (session, result) = handshake::run(&self.stream, &begin);
         *self.state.borrow_mut() = match session {
             Some(session) if result.is_ok() => State::Open(Box::new(session)),
-            session => State::Refused(session.map(|session| session.outgoing).unwrap_or_default()),
+            session => State::Refused(
+                session.map(|mut session| mem::take(&mut session.outgoing)).unwrap_or_default(),
+            ),
         };
         let info = result.map_err(HandshakeError::into_io)?;
         let _ = self.info.set(info);

@@ -112,6 +112,18 @@ impl Drop for Held {
     }
 }
 
+/// What TLS holds for clients that it waits for.
+#[cfg(feature = "_tls")]
+impl straightline_tls::MemoryBudget for Memory {
+    fn try_add(&self, bytes: usize) -> bool {
+        self.try_add(bytes as u64)
+    }
+
+    fn remove(&self, bytes: usize) {
+        self.remove(bytes as u64);
+    }
+}
+
 impl fmt::Debug for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Held").field("bytes", &self.bytes).finish_non_exhaustive()

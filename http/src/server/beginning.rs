@@ -4,6 +4,9 @@
 //! it: the program may have accepted it elsewhere.
 
 #[cfg(feature = "_tls")]
+use std::sync::Arc;
+
+#[cfg(feature = "_tls")]
 use straightline_tls::TlsStream;
 
 use super::state::ShardState;
@@ -28,7 +31,8 @@ impl Beginning {
 pub(super) fn secured<T: Transport>(stream: T, state: &ShardState) -> Beginning {
     #[cfg(feature = "_tls")]
     if let Some(config) = state.host.tls() {
-        let stream = Box::new(TlsStream::server(stream, config));
+        let budget = Arc::clone(&state.host.memory);
+        let stream = Box::new(TlsStream::server(stream, config).with_memory_budget(budget));
         return Beginning { stream, awaits_handshake: true };
     }
     let _ = state;

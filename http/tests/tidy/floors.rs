@@ -40,8 +40,8 @@ pub(crate) const BUILDINGS: &[Building<'_>] = &[
             "config/",
             "pump.rs",
             "handshakes.rs  session.rs  tickets.rs  provider/",
-            "handshake_error.rs  handshake_limits.rs  info.rs  buffer.rs  asked_name.rs  clock.rs  \
-             version.rs",
+            "handshake_error.rs  handshake_limits.rs  info.rs  buffer.rs  memory_budget.rs  \
+             asked_name.rs  clock.rs  version.rs",
         ],
     ),
     (

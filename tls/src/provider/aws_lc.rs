@@ -12,8 +12,8 @@ use crate::provider::RANDOM;
 pub(super) fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
     Arc::clone(PROVIDER.get_or_init(|| {
-        // AWS-LC seeds its generator at the first use, which takes 50 ms and more. Here nothing waits
-        // for it; in the first handshake a shard would. If it fails, that handshake says so.
+        // AWS-LC seeds its generator at the first use, which takes 50 ms and more. Here nothing
+        // waits for it; in the first handshake a shard would. If it fails, that handshake says so.
         let _ = kx_group::X25519.start();
         Arc::new(CryptoProvider {
             cipher_suites: CIPHER_SUITES.to_vec(),

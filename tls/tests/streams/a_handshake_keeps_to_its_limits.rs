@@ -2,11 +2,15 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use straightline_net::{MemoryStream, TcpListener};
+use straightline_net::{MemoryStream, TcpListener, Transport};
 use straightline_sched::{self as sched, deadline, sim};
-use straightline_tls::{HandshakeFailure, HandshakeLimits, TlsConfig, TlsProvider, TlsStream};
+use straightline_tls::{
+    HandshakeFailure, HandshakeLimits, MemoryBudget, TlsConfig, TlsProvider, TlsStream,
+};
 
 use crate::common::certificate::Certificates;
 use crate::common::client::{Client, Received, Version};
@@ -186,4 +190,49 @@ fn the_default_limits_are_those_of_the_documentation() {
     assert_eq!((limits.timeout, limits.waiting), (Duration::from_secs(10), 4096));
     assert!(limits.running >= 1);
     let _ = config(TlsProvider::default());
+}
+
+/// Counts, and bounds at `max`.
+struct Budget {
+    held: AtomicUsize,
+    max: usize,
+}
+
+impl MemoryBudget for Budget {
+    fn try_add(&self, bytes: usize) -> bool {
+        let fits = |held: usize| held.checked_add(bytes).filter(|&sum| sum <= self.max);
+        self.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok()
+    }
+
+    fn remove(&self, bytes: usize) {
+        self.held.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn half_a_hello_counts_in_the_budget_of_memory_and_one_beyond_it_is_refused() {
+    for &provider in TlsProvider::offered() {
+        sched::run(move || {
+            let budget = Arc::new(Budget { held: AtomicUsize::new(0), max: 10_000 });
+            let config = config(provider);
+            let begin = |budget: &Arc<Budget>| {
+                let (near, far) = MemoryStream::pair(32_768);
+                // The header of a record of 16,000 bytes, and half of it.
+                near.try_write(&[&[22, 3, 1, 0x3e, 0x80][..], &[1; 8_000]].concat()).expect("room");
+                let budget = Arc::clone(budget) as Arc<dyn MemoryBudget>;
+                (near, TlsStream::server(far, &config).with_memory_budget(budget))
+            };
+            let (first, waits) = begin(&budget);
+            let waiting = sched::spawn(move || waits.handshake().map_err(|error| failure(&error)));
+            while budget.held.load(Ordering::Relaxed) == 0 {
+                sched::yield_now();
+            }
+            let (_second, refused) = begin(&budget);
+            let error = refused.handshake().expect_err("no room");
+            assert_eq!(failure(&error), HandshakeFailure::Overloaded);
+            drop(first);
+            assert_eq!(waiting.join().expect("no panic"), Err(HandshakeFailure::Closed));
+            assert_eq!(budget.held.load(Ordering::Relaxed), 0);
+        });
+    }
 }
