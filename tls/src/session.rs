@@ -23,8 +23,8 @@ use crate::memory_budget::MemoryBudget;
 /// The protocol of one connection.
 pub(crate) struct Session {
     engine: Engine,
-    /// The peer sends certificates in the handshake.
-    has_large_messages: bool,
+    /// How many received bytes may wait during the handshake.
+    handshake_max: usize,
     /// What was received and is not used yet.
     pub(crate) incoming: Buffer,
     /// Whether `incoming` may contain a whole record.
@@ -73,7 +73,7 @@ enum Progress {
 impl Session {
     pub(crate) fn server(config: Arc<ServerConfig>, asks_clients: bool) -> Result<Self, Error> {
         let engine = Engine::Server(UnbufferedServerConnection::new(config)?);
-        Ok(Self::new(engine, asks_clients))
+        Ok(Self::new(engine, if asks_clients { LARGE_MAX } else { SMALL_MAX }))
     }
 
     pub(crate) fn client(
@@ -81,13 +81,13 @@ impl Session {
         name: ServerName<'static>,
     ) -> Result<Self, Error> {
         UnbufferedClientConnection::new(config, name)
-            .map(|client| Self::new(Engine::Client(client), true))
+            .map(|client| Self::new(Engine::Client(client), LARGE_MAX))
     }
 
-    fn new(engine: Engine, has_large_messages: bool) -> Self {
+    fn new(engine: Engine, handshake_max: usize) -> Self {
         Self {
             engine,
-            has_large_messages,
+            handshake_max,
             incoming: Buffer::default(),
             has_unprocessed: false,
             plain: Buffer::default(),
@@ -163,7 +163,7 @@ impl Session {
     /// is small, and after it a client that needs no certificate has nothing large to say; records
     /// that are cut into pieces cost five bytes more for each piece.
     pub(crate) fn incoming_max(&self) -> usize {
-        if self.has_large_messages && self.is_handshaking() { LARGE_MAX } else { SMALL_MAX }
+        if self.is_handshaking() { self.handshake_max } else { SMALL_MAX }
     }
 
     /// Whether nothing is left of what was received.

@@ -327,7 +327,7 @@ fn the_settings_tell_of_tls() {
         "tls = true (set by the program)",
         &format!("tls.provider = {provider} (default)"),
         "tls.min_version = TLSv1.3 (set by the program)",
-        "tls.alpn = http/1.1 (default)",
+        "tls.alpn = http/1.1, http/1.0 (default)",
         "tls.client_auth = none (default)",
         "tls.handshake_limits.timeout = 10s (default)",
     ] {
