@@ -231,9 +231,8 @@ pub trait Transport: 'static {
     }
 
     /// The wait of a future, after a try that returned [`WouldBlock`](io::ErrorKind::WouldBlock):
-    /// the task is woken when `interest` is ready. Only the asynchronous traits of an
-    /// [`Upgraded`](crate::Upgraded) connection need it. Default: an error that says so. Not a
-    /// yield point.
+    /// the task is woken when `interest` is ready. Only the asynchronous traits of an upgraded
+    /// connection need it. Default: an error that says so. Not a yield point.
     ///
     /// # Errors
     ///
