@@ -1,7 +1,7 @@
 //! TLS on straightline's fibers, for servers and clients, over any stream.
 //!
-//! - [`TlsConfig`] is a server's side: certificates by name, versions, tickets, client certificates,
-//!   and a reload that no connection notices.
+//! - [`TlsConfig`] is a server's side: certificates by name, versions, tickets, certificates of
+//!   clients, and a reload that no connection notices.
 //! - [`TlsConnector`] is a client's side: roots, names, client certificates.
 //! - [`TlsStream`] is the connection. It reads and writes like a socket, and as a
 //!   [`Transport`](straightline_net::Transport) it can be served by the HTTP server, which makes
