@@ -3,6 +3,8 @@
 
 use std::io;
 
+use straightline_net::Transport;
+
 use super::connection::{Connection, End};
 use super::errors::{record_failure, record_unread, refuse_and_settle, refuse_late_and_settle};
 use super::report::report_request;
@@ -11,7 +13,6 @@ use crate::body_error::BodyError;
 use crate::message::{Request, Response};
 use crate::proto::ResponseHead;
 use crate::wire::{Expectation, Unread};
-use straightline_net::Transport;
 
 /// [`answer`], not inlined, for the cold paths.
 #[cold]

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use straightline_net::Transport;
 use straightline_sched::sync::FlagReader;
 use straightline_sched::{FiberInfo, JoinHandle};
 #[cfg(feature = "_tls")]
@@ -16,7 +17,6 @@ use super::shard_part::ShardPart;
 use super::shared::Shared;
 use crate::config::{Peer, Phase};
 use crate::telemetry::Counters;
-use straightline_net::Transport;
 
 /// Shuts a server down and reads its numbers, from any thread.
 #[derive(Clone)]

@@ -10,13 +10,13 @@ use std::fmt;
 use std::rc::{Rc, Weak as RcWeak};
 use std::sync::{Arc, Weak};
 
+use straightline_net::Transport;
 use straightline_sched::shard_local;
 
 use super::background::Background;
 use super::connection_end::ConnectionEnd;
 use super::shared::Shared;
 use crate::config::Peer;
-use straightline_net::Transport;
 
 shard_local! {
     /// The parts of this shard, one for each server.

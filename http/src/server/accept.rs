@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use rustix::io::Errno;
-use straightline_net::{BoundListener, TcpListener, UnixListener};
+use straightline_net::{BoundListener, TcpListener, Transport, UnixListener};
 use straightline_sched::{
     JoinHandle, checkpoint, now, park_timeout, sleep, spawn_stackless, turn_start,
 };
@@ -20,7 +20,6 @@ use crate::conn::{Connection, serve_activation};
 use crate::control::{Listener, Loan};
 use crate::telemetry::Event;
 use crate::wire::Link;
-use straightline_net::Transport;
 
 /// Accepts until the loan is over, if the listener is lent, or until the server drains. A draining
 /// server still accepts the clients that are in the queue by then.

@@ -1,16 +1,15 @@
 //! What a new connection is served on: the stream that was accepted, or TLS over it.
 //!
-//! A stream of the program's own is served as it is, and so that the server's TLS is not asked for
-//! it: the program may have accepted it elsewhere.
+//! A stream of the program's own is served as it is: the program chooses itself what it speaks.
 
 #[cfg(feature = "_tls")]
 use std::sync::Arc;
 
+use straightline_net::Transport;
 #[cfg(feature = "_tls")]
 use straightline_tls::TlsStream;
 
 use super::state::ShardState;
-use straightline_net::Transport;
 
 /// The stream of a new connection.
 pub(super) struct Beginning {

@@ -9,6 +9,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use http::{StatusCode, header};
+use straightline_net::Transport;
 use straightline_sched as sched;
 
 use crate::config::Capacity;
@@ -16,7 +17,6 @@ use crate::conn::{ErrorContext, ErrorResponder, own_error_response};
 use crate::message::Response;
 use crate::telemetry::Outcome;
 use crate::wire::linger;
-use straightline_net::Transport;
 
 /// A shard's answer to rejected clients.
 pub(super) struct Rejections {

@@ -8,6 +8,7 @@ use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
 
+use straightline_net::Transport;
 use straightline_sched::{Fiber, JoinHandle};
 
 use super::accept::{admit, wait_for_room};
@@ -15,7 +16,6 @@ use super::beginning::Beginning;
 use super::state::ShardState;
 use crate::config::{OverloadPolicy, Peer};
 use crate::control::ConnectionEnd;
-use straightline_net::Transport;
 
 /// Serves a stream until its connection is over.
 pub(super) fn serve_stream(

@@ -9,6 +9,7 @@ use std::io;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
+use straightline_net::Transport;
 use straightline_sched::{Fiber, JoinHandle, turn_start};
 
 use super::connections::Connections;
@@ -19,7 +20,6 @@ use crate::conn::Service;
 use crate::control::{Background, ConnectionEnd, ShardPart, Shared, Slot};
 use crate::telemetry::Event;
 use crate::wire::{Host, Link};
-use straightline_net::Transport;
 
 /// A shard, on its own thread.
 pub(super) struct ShardState {

@@ -6,11 +6,11 @@ use std::mem;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use straightline_net::Transport;
 use straightline_sched::{Label, sim};
 
 use crate::control::{Held, Memory};
 use crate::proto::{Head, HeadParser};
-use straightline_net::Transport;
 
 /// The memory that a connection needs while it is active, and gives back when it becomes idle.
 pub(crate) struct Buffers {

@@ -5,6 +5,7 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use straightline_net::Transport;
 use straightline_sched::sync::Ready;
 use straightline_sched::{Interest, now, sim};
 
@@ -14,7 +15,6 @@ use super::link::Link;
 use crate::config::{Config, Peer};
 use crate::control::{Shared, Slot};
 use crate::telemetry::Observers;
-use straightline_net::Transport;
 
 thread_local! {
     /// The host of all detached links of this thread.

@@ -13,6 +13,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
+use straightline_net::Transport;
 use straightline_sched::{checkpoint, now, turn_start};
 #[cfg(feature = "_tls")]
 use straightline_tls::TlsInfo;
@@ -27,7 +28,6 @@ use super::pacing::Pacing;
 use super::protocol::Protocol;
 use super::wrapper_fields::WrapperFields;
 use crate::config::Peer;
-use straightline_net::Transport;
 
 /// The state that a connection and its current request share.
 pub(crate) struct Link {

@@ -17,10 +17,10 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use http::{HeaderName, HeaderValue};
+use straightline_net::Transport;
 use straightline_sched::sync::Flag;
 
 use crate::proto::{begin_chunk, end_chunk, put_chunk_size, put_last_chunk};
-use straightline_net::Transport;
 
 /// A connection's output.
 pub(crate) struct Output {

@@ -25,13 +25,13 @@ use std::io::{self, ErrorKind};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use straightline_net::Transport;
 use straightline_sched::{DeadlineExceeded, Interest, Lease, checkpoint, now, yield_now};
 
 use super::exchange::Exchange;
 use super::host::Host;
 use super::rate_meter::{RateMeter, Slow, look_at};
 use crate::config::{MinRate, Timeout};
-use straightline_net::Transport;
 
 /// A connection's timeouts. The rates and the lease belong to the connection; the rest belongs to
 /// the current request, and [`begin_request`](Self::begin_request) replaces it.

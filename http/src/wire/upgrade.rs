@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use straightline_net::Transport;
 #[cfg(any(feature = "tokio-io", feature = "futures-io"))]
 use straightline_sched::poll_checkpoint;
 use straightline_sched::sync::{FlagReader, Ready};
@@ -18,7 +19,6 @@ use straightline_tls::TlsInfo;
 use super::link::Link;
 use super::protocol::Protocol;
 use crate::config::Peer;
-use straightline_net::Transport;
 
 /// The connection behind an [`upgrade`](crate::Response::upgrade) or in a
 /// [`tunnel`](crate::Response::tunnel): bytes both ways, all of them the protocol's own.
