@@ -216,11 +216,11 @@ fn explain(error: &rustls::Error) -> Option<&'static str> {
     let rustls::Error::InvalidCertificate(CertificateError::Other(error)) = error else {
         return None;
     };
-    match error.to_string().as_str() {
-        "UnsupportedCertVersion" => {
+    match error.0.downcast_ref()? {
+        webpki::Error::UnsupportedCertVersion => {
             Some("it is of X.509 version 1; make one of version 3, by giving it extensions")
         }
-        "CaUsedAsEndEntity" => {
+        webpki::Error::CaUsedAsEndEntity => {
             Some("it is an authority's (CA:TRUE), and the peer uses it as its own")
         }
         _ => None,
@@ -246,5 +246,30 @@ impl Error for HandshakeError {
 impl From<HandshakeError> for io::Error {
     fn from(error: HandshakeError) -> Self {
         error.into_io()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use rustls::OtherError;
+
+    use super::*;
+
+    #[test]
+    fn what_tools_make_by_default_is_explained() {
+        let of = |error: webpki::Error| {
+            let error = CertificateError::Other(OtherError(Arc::new(error)));
+            HandshakeError::of(rustls::Error::InvalidCertificate(error))
+        };
+        let old = of(webpki::Error::UnsupportedCertVersion);
+        assert_eq!(old.failure(), HandshakeFailure::BadCertificate);
+        assert!(
+            old.to_string().ends_with("make one of version 3, by giving it extensions"),
+            "{old}"
+        );
+        let other = of(webpki::Error::BadDer).to_string();
+        assert!(other.ends_with("(BadDer))"), "{other}");
     }
 }

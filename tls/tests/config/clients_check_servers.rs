@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::process::Command;
 
+use rcgen::{BasicConstraints, IsCa};
 use straightline_net::MemoryStream;
 use straightline_sched as sched;
 use straightline_tls::{
@@ -44,6 +45,20 @@ fn a_server_of_another_authority_is_refused() {
         let connector = client(provider, &Authority::new("stranger")).build().unwrap();
         let (_, client) = meet(&config, &connector, "a.test");
         assert_eq!(failure(client), HandshakeFailure::BadCertificate);
+    }
+}
+
+#[test]
+fn an_authoritys_certificate_is_refused_for_a_server_and_the_error_says_so() {
+    for &provider in TlsProvider::offered() {
+        let authority = Authority::new("root");
+        let pair = authority.issue_with(&["a.test"], |params| {
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        });
+        let config = server(provider, &pair).build().unwrap();
+        let connector = client(provider, &authority).build().unwrap();
+        let error = meet(&config, &connector, "a.test").1.unwrap_err();
+        assert!(error.to_string().contains("it is an authority's (CA:TRUE)"), "{error}");
     }
 }
 
