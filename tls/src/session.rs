@@ -161,9 +161,12 @@ impl Session {
 
     /// How many received bytes may wait for the rest of a record or of a message. A client's hello
     /// is small, and after it a client that needs no certificate has nothing large to say; records
-    /// that are cut into pieces cost five bytes more for each piece.
+    /// that are cut into pieces cost five bytes more for each piece. A server's tickets may be large.
     pub(crate) fn incoming_max(&self) -> usize {
-        if self.is_handshaking() { self.handshake_max } else { SMALL_MAX }
+        match self.engine {
+            Engine::Server(_) if !self.is_handshaking() => SMALL_MAX,
+            _ => self.handshake_max,
+        }
     }
 
     /// Whether nothing is left of what was received.
@@ -240,12 +243,12 @@ impl Session {
             // rustls asserts that it sends no alert behind a `close_notify`, and does so for a peer
             // that breaks the protocol after it. With debug assertions, that peer would end the
             // fiber.
-            match catch_unwind(AssertUnwindSafe(|| self.step(target))) {
+            match catch_unwind(AssertUnwindSafe(|| self.step(target, &mut None))) {
                 Ok(step) => step,
                 Err(_) => return Err(self.break_off()),
             }
         } else {
-            self.step(target)
+            self.step(target, &mut None)
         };
         self.incoming.consume(used);
         match progress {
@@ -269,16 +272,18 @@ impl Session {
         }
     }
 
-    /// What rustls does with the received bytes, and how many of them it has used.
-    fn step(&mut self, target: &mut [u8]) -> (usize, Result<Outcome, Error>) {
+    /// What rustls does with the received bytes and, once it has looked at all of them, with what is
+    /// to be written. Returns how many of the bytes it has used.
+    fn step(
+        &mut self,
+        target: &mut [u8],
+        write: &mut Option<Write<'_>>,
+    ) -> (usize, Result<Outcome, Error>) {
         let mut step = Step { outgoing: &mut self.outgoing, plain: &mut self.plain, target };
+        let received = self.incoming.filled_mut();
         match &mut self.engine {
-            Engine::Server(server) => {
-                step.take(server.process_tls_records(self.incoming.filled_mut()), None)
-            }
-            Engine::Client(client) => {
-                step.take(client.process_tls_records(self.incoming.filled_mut()), None)
-            }
+            Engine::Server(server) => step.take(server.process_tls_records(received), write),
+            Engine::Client(client) => step.take(client.process_tls_records(received), write),
         }
     }
 
@@ -295,19 +300,8 @@ impl Session {
     fn write(&mut self, write: Write<'_>) -> Result<(), Error> {
         let mut write = Some(write);
         while write.is_some() {
-            let mut step =
-                Step { outgoing: &mut self.outgoing, plain: &mut self.plain, target: &mut [] };
             // What was received meanwhile is decrypted first, one buffer of it at the most.
-            let (used, progress) = match &mut self.engine {
-                Engine::Server(server) => {
-                    let status = server.process_tls_records(self.incoming.filled_mut());
-                    step.take(status, Some(&mut write))
-                }
-                Engine::Client(client) => {
-                    let status = client.process_tls_records(self.incoming.filled_mut());
-                    step.take(status, Some(&mut write))
-                }
-            };
+            let (used, progress) = self.step(&mut [], &mut write);
             self.incoming.consume(used);
             match progress {
                 Ok(Outcome::PeerClosed) => self.end = End::Closed,
@@ -331,20 +325,10 @@ impl Session {
     fn fail(&mut self, error: &Error) {
         self.end = End::Failed(error.clone());
         self.has_unprocessed = false;
-        let mut rest = Buffer::default();
-        let mut step = Step { outgoing: &mut self.outgoing, plain: &mut rest, target: &mut [] };
         // As long as there is something to send, rustls does not look at the received bytes, which
         // it must not judge a second time.
-        loop {
-            let (used, progress) = match &mut self.engine {
-                Engine::Server(server) if server.wants_write() => {
-                    step.take(server.process_tls_records(self.incoming.filled_mut()), None)
-                }
-                Engine::Client(client) if client.wants_write() => {
-                    step.take(client.process_tls_records(self.incoming.filled_mut()), None)
-                }
-                _ => break,
-            };
+        while self.common().wants_write() {
+            let (used, progress) = self.step(&mut [], &mut None);
             self.incoming.consume(used);
             if progress.is_err() {
                 break;
@@ -386,7 +370,7 @@ impl Step<'_> {
     fn take<D>(
         &mut self,
         status: UnbufferedStatus<'_, '_, D>,
-        write: Option<&mut Option<Write<'_>>>,
+        write: &mut Option<Write<'_>>,
     ) -> (usize, Result<Outcome, Error>) {
         let UnbufferedStatus { mut discard, state, .. } = status;
         let state = match state {
@@ -424,7 +408,7 @@ impl Step<'_> {
                 Progress::Again
             }
             ConnectionState::WriteTraffic(mut traffic) => {
-                if let Some(write) = write.and_then(Option::take)
+                if let Some(write) = write.take()
                     && let Err(error) = self.encrypt(&mut traffic, write)
                 {
                     return (discard, Err(error));
@@ -485,5 +469,6 @@ impl Step<'_> {
 /// Two records of the largest size.
 const SMALL_MAX: usize = 2 * 17 * 1024;
 
-/// A chain of certificates of the largest size that rustls reads, 64 KiB, in records of its own.
+/// A chain of certificates, or a ticket, of the largest size that rustls reads, 64 KiB, in records of
+/// its own.
 const LARGE_MAX: usize = 96 * 1024;
