@@ -25,7 +25,7 @@ use straightline::tls::{
 use straightline::{Address, IntoResponse, Method, Request, Response, Server, StatusCode};
 use straightline::{https, sched};
 use straightline_examples::self_signed::{SelfSigned, self_signed};
-use straightline_examples::{announce, echo, logger, run};
+use straightline_examples::{announce, echo, logger, metrics, run};
 
 #[derive(Parser)]
 #[command(after_help = PATHS)]
@@ -133,12 +133,7 @@ fn answer(request: &mut Request) -> Response {
             Some(tls) => agreed(tls).into_response(),
             None => StatusCode::NOT_FOUND.into_response(),
         },
-        "/metrics" => request
-            .server()
-            .metrics()
-            .to_prometheus()
-            .into_response()
-            .content_type("text/plain; version=0.0.4"),
+        "/metrics" => metrics(request),
         _ => "Hello, World!\n".into_response(),
     }
 }

@@ -20,7 +20,7 @@ use straightline::{
     AccessLogFormat, AllStuck, BodyError, Capacity, IntoResponse, Limits, Method, MinRate,
     OnDisconnect, OverloadPolicy, Request, Response, ServerBuilder, StatusCode, Timeouts, header,
 };
-use straightline_examples::{ServerArgs, echo, logger, run};
+use straightline_examples::{ServerArgs, echo, logger, metrics, run};
 
 #[derive(Parser)]
 #[command(after_help = PATHS)]
@@ -247,12 +247,7 @@ fn answer(request: &mut Request) -> Response {
         "/recurse" => recurse(request).into_response(),
         "/panic" => panic!("as you wish"),
         "/healthz" => "alive\n".into_response(),
-        "/metrics" => request
-            .server()
-            .metrics()
-            .to_prometheus()
-            .into_response()
-            .content_type("text/plain; version=0.0.4"),
+        "/metrics" => metrics(request),
         "/readyz" if request.server().is_ready() => "ready\n".into_response(),
         "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response(),
         _ => "Hello, World!\n".into_response(),

@@ -15,8 +15,15 @@ use clap::Parser;
 use slog::{Drain, Level, Logger, o};
 use slog_term::{FullFormat, PlainSyncDecorator};
 use straightline::{
-    Address, HeaderValue, Request, Response, Server, ServerBuilder, ShutdownReport, header, sched,
+    Address, HeaderValue, IntoResponse, Request, Response, Server, ServerBuilder, ShutdownReport,
+    header, sched,
 };
+
+/// The metrics in Prometheus' text format.
+pub fn metrics(request: &Request) -> Response {
+    let text = request.server().metrics().to_prometheus();
+    text.into_response().content_type("text/plain; version=0.0.4")
+}
 
 /// Parses the flags and runs the sample. An error becomes a line on stderr and a failure.
 pub fn run<A: Parser, T>(about: &'static str, sample: impl FnOnce(A) -> io::Result<T>) -> ExitCode {

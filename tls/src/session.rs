@@ -161,7 +161,8 @@ impl Session {
 
     /// How many received bytes may wait for the rest of a record or of a message. A client's hello
     /// is small, and after it a client that needs no certificate has nothing large to say; records
-    /// that are cut into pieces cost five bytes more for each piece. A server's tickets may be large.
+    /// that are cut into pieces cost five bytes more for each piece. A server's tickets may be
+    /// large.
     pub(crate) fn incoming_max(&self) -> usize {
         match self.engine {
             Engine::Server(_) if !self.is_handshaking() => SMALL_MAX,
@@ -272,8 +273,8 @@ impl Session {
         }
     }
 
-    /// What rustls does with the received bytes and, once it has looked at all of them, with what is
-    /// to be written. Returns how many of the bytes it has used.
+    /// What rustls does with the received bytes and, once it has looked at all of them, with what
+    /// is to be written. Returns how many of the bytes it has used.
     fn step(
         &mut self,
         target: &mut [u8],
@@ -469,6 +470,6 @@ impl Step<'_> {
 /// Two records of the largest size.
 const SMALL_MAX: usize = 2 * 17 * 1024;
 
-/// A chain of certificates, or a ticket, of the largest size that rustls reads, 64 KiB, in records of
-/// its own.
+/// A chain of certificates, or a ticket, of the largest size that rustls reads, 64 KiB, in records
+/// of its own.
 const LARGE_MAX: usize = 96 * 1024;
