@@ -112,6 +112,9 @@ mod proto;
 mod server;
 mod signal;
 mod telemetry;
+#[cfg(feature = "testing")]
+pub mod testing;
+pub mod web;
 mod wire;
 mod with_fields;
 
@@ -135,8 +138,8 @@ pub use config::{
 pub use conn::{ErrorContext, Next};
 pub use control::{ConnectionEnd, Metrics, ServerHandle};
 pub use message::{
-    Body, BodyWriter, HandlerError, IntoResponse, InvalidHeader, InvalidRequest, Lines, Request,
-    RequestBuilder, Response, ResponseBody,
+    Body, BodyWriter, Extensions, HandlerError, IntoResponse, InvalidHeader, InvalidRequest, Lines,
+    Problem, ProblemValue, Request, RequestBuilder, Response, ResponseBody,
 };
 pub use proto::{Headers, HeadersIter, Limits, Refusal, RefusalKind};
 pub use server::{Handler, LocalServer, Server, ServerBuilder, Shareable, ShutdownReport};

@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use straightline_sched::DeadlineExceeded;
 
@@ -35,18 +36,29 @@ pub(crate) type Wrapper = dyn Fn(&mut Request, Next<'_>) -> Response + Send + Sy
 /// ```
 #[derive(Clone, Copy)]
 pub struct Next<'n> {
-    wrappers: &'n [Box<Wrapper>],
+    wrappers: &'n [Arc<Wrapper>],
     handler: &'n (dyn Fn(&mut Request) -> Response + 'n),
+    /// The wrappers are inside of the handler's time, and its panics pass through them.
+    is_inside: bool,
 }
 
 impl<'n> Next<'n> {
     /// For a test of a wrapper, and for wrappers around a part of the handlers: calls that handler.
     pub fn new(handler: &'n dyn Fn(&mut Request) -> Response) -> Self {
-        Self { wrappers: &[], handler }
+        Self { wrappers: &[], handler, is_inside: false }
     }
 
-    pub(super) fn outermost(wrappers: &'n [Box<Wrapper>], handler: &'n ShardHandler) -> Self {
-        Self { wrappers, handler }
+    pub(super) fn outermost(wrappers: &'n [Arc<Wrapper>], handler: &'n ShardHandler) -> Self {
+        Self { wrappers, handler, is_inside: false }
+    }
+
+    /// For wrappers that a handler calls: they share its time, and a panic passes through them.
+    #[allow(dead_code)] // until the router uses it
+    pub(crate) fn inside(
+        wrappers: &'n [Arc<Wrapper>],
+        handler: &'n dyn Fn(&mut Request) -> Response,
+    ) -> Self {
+        Self { wrappers, handler, is_inside: true }
     }
 
     /// Runs the rest, and returns its response: a 500 if it panicked, a 504 if the handler's time
@@ -83,9 +95,15 @@ impl<'n> Next<'n> {
     /// A cancel of the fiber, at the end of a drain, passes through.
     pub fn run(self, request: &mut Request) -> Response {
         let Some((first, rest)) = self.wrappers.split_first() else {
+            if self.is_inside {
+                return (self.handler)(request);
+            }
             return run_handler(request, self.handler);
         };
-        let next = Next { wrappers: rest, handler: self.handler };
+        let next = Next { wrappers: rest, ..self };
+        if self.is_inside {
+            return first(request, next);
+        }
         match catch_unwind(AssertUnwindSafe(|| first(request, next))) {
             Ok(response) => response,
             Err(payload) => panic_response(request, payload),

@@ -29,6 +29,14 @@ pub(super) fn respond(
     }
 }
 
+/// The program's function for error responses, unless the handler has chosen this text.
+fn error_responder<'c>(
+    connection: &'c Connection,
+    error: &ErrorText,
+) -> Option<&'c ErrorResponder> {
+    connection.service().error_responder().filter(|_| !error.is_chosen)
+}
+
 /// Responds with an error: reports its cause, and lets the program choose the response.
 #[cold]
 #[inline(never)]
@@ -43,7 +51,7 @@ fn respond_error(
     if let (Some(request), Some(cause)) = (request, &error.cause) {
         record_failed_response(request, &**cause);
     }
-    let made = connection.service().error_responder().and_then(|responder| {
+    let made = error_responder(connection, error).and_then(|responder| {
         let context = ErrorContext::new(
             response.status(),
             error.text.trim_end(),

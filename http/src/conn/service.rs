@@ -25,7 +25,7 @@ pub(crate) struct Service {
 #[derive(Clone, Default)]
 pub(crate) struct Around {
     /// The outermost first.
-    pub(crate) wrappers: Arc<Vec<Box<Wrapper>>>,
+    pub(crate) wrappers: Arc<Vec<Arc<Wrapper>>>,
     pub(crate) errors: Option<Arc<ErrorResponder>>,
 }
 

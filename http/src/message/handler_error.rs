@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 
 use super::into_response::IntoResponse;
+use super::problem::Problem;
 use super::response::Response;
 use super::response_body::Cause;
 use crate::body_error::BodyError;
@@ -13,7 +14,8 @@ use crate::body_error::BodyError;
 /// the error, and [`Event::ResponseFailed`](crate::Event::ResponseFailed) reports it.
 ///
 /// A [`BodyError`], also inside of an `std::io` error, keeps its own status, because it is the
-/// client's fault. For other statuses convert a [`Response`](crate::Response).
+/// client's fault, and a [`Problem`] keeps its response. For other statuses convert a
+/// [`Response`](crate::Response).
 ///
 /// ```
 /// use std::fs;
@@ -59,6 +61,10 @@ impl IntoResponse for HandlerError {
         let cause = match self.0 {
             Kind::Response(response) => return *response,
             Kind::Error(cause) => cause,
+        };
+        let cause = match cause.downcast::<Problem>() {
+            Ok(problem) => return problem.into_response(),
+            Err(cause) => cause,
         };
         let of_body = cause.downcast_ref::<BodyError>().copied();
         let of_body = of_body.or_else(|| BodyError::of(cause.downcast_ref::<io::Error>()?));

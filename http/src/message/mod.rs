@@ -1,18 +1,20 @@
 //! Requests and responses, as handlers, wrappers and tests see them.
 //!
 //! - `request` is the request; `request_edit` changes it, `request_builder` makes one, `body` reads
-//!   its body;
+//!   its body, and `extensions` has what wrappers attach to it;
 //! - `response` is the response, `into_response` has what a handler may return in its place, and
-//!   `handler_error` any error of a handler;
+//!   `handler_error` any error of a handler; `problem` is an error that the client may read;
 //! - `response_body` is the body of a response, and `body_writer` what a streamed one writes to;
 //! - `invalid_header` and `invalid_request` are the errors for what a program makes.
 
 mod body;
 mod body_writer;
+mod extensions;
 mod handler_error;
 mod into_response;
 mod invalid_header;
 mod invalid_request;
+mod problem;
 mod request;
 mod request_builder;
 mod request_edit;
@@ -21,10 +23,12 @@ mod response_body;
 
 pub use body::{Body, Lines};
 pub use body_writer::BodyWriter;
+pub use extensions::Extensions;
 pub use handler_error::HandlerError;
 pub use into_response::IntoResponse;
 pub use invalid_header::InvalidHeader;
 pub use invalid_request::InvalidRequest;
+pub use problem::{Problem, ProblemValue};
 pub use request::Request;
 pub use request_builder::RequestBuilder;
 pub use response::Response;

@@ -1,6 +1,6 @@
 //! The request that a handler gets.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::io::{self, Read};
 use std::rc::Rc;
@@ -12,6 +12,7 @@ use straightline_sched::sync::FlagReader;
 #[cfg(feature = "_tls")]
 use straightline_tls::TlsInfo;
 
+use super::extensions::Extensions;
 use crate::body_error::BodyError;
 use crate::config::{MinRate, OnDisconnect, Peer};
 use crate::control::ServerHandle;
@@ -44,13 +45,32 @@ pub struct Request {
     pub(super) method: Option<Box<Method>>,
     /// The head is a copy, apart from what is received.
     is_split: bool,
+    extensions: Extensions,
+    /// How many bytes of the body may still be read, if the handler has bounded it.
+    body_limit: Option<Box<Cell<BodyLimit>>>,
+}
+
+/// A bound of the handler's own on the body.
+#[derive(Clone, Copy)]
+struct BodyLimit {
+    bytes_max: u64,
+    left: u64,
 }
 
 impl Request {
     #[inline]
     pub(crate) fn new(buffers: Box<Buffers>, link: Rc<Link>) -> Self {
         let body = RefCell::new(BodyIn::new(&buffers.head));
-        Self { buffers, link, body, trailers: OnceCell::new(), method: None, is_split: false }
+        Self {
+            buffers,
+            link,
+            body,
+            trailers: OnceCell::new(),
+            method: None,
+            is_split: false,
+            extensions: Extensions::default(),
+            body_limit: None,
+        }
     }
 
     /// A request whose body comes from `reader`.
@@ -60,7 +80,7 @@ impl Request {
         reader: Box<dyn Read>,
     ) -> Self {
         let body = RefCell::new(BodyIn::from_reader(&buffers.head, reader));
-        Self { buffers, link, body, trailers: OnceCell::new(), method: None, is_split: false }
+        Self { body, ..Self::new(buffers, link) }
     }
 
     /// Sets the fiber's label to the request line, for lists of the fibers.
@@ -295,6 +315,37 @@ impl Request {
         self.link.pacing.set_min_body_rate(pace);
     }
 
+    /// Bounds the body from now on: reads fail with [`BodyError::TooLong`] beyond `bytes_max` bytes,
+    /// and at once if the client has announced more. The last call counts. The server's own
+    /// [limit](crate::Limits::body_bytes) stays: it is the most that any handler may allow.
+    ///
+    /// Not a yield point.
+    ///
+    /// ```
+    /// use std::io;
+    /// use straightline::{BodyError, Method, Request};
+    ///
+    /// let mut request = Request::builder().method(Method::POST).body("a long text").build()?;
+    /// request.set_body_limit(4);
+    /// let error = request.body().copy_to(&mut io::sink()).unwrap_err();
+    /// assert_eq!(BodyError::of(&error), Some(BodyError::TooLong(4)));
+    /// # Ok::<(), straightline::InvalidRequest>(())
+    /// ```
+    pub fn set_body_limit(&mut self, bytes_max: u64) {
+        let limit = BodyLimit { bytes_max, left: bytes_max };
+        self.body_limit = Some(Box::new(Cell::new(limit)));
+    }
+
+    /// What wrappers have attached to the request. Not a yield point.
+    pub fn extensions(&self) -> &Extensions {
+        &self.extensions
+    }
+
+    /// As [`extensions`](Self::extensions), to add values and to change them.
+    pub fn extensions_mut(&mut self) -> &mut Extensions {
+        &mut self.extensions
+    }
+
     /// Decides whether this request's handler is cancelled when its client disconnects, in place of
     /// [`ServerBuilder::on_disconnect`](crate::ServerBuilder::on_disconnect).
     ///
@@ -406,6 +457,27 @@ impl Request {
 
     /// Reads some bytes of the body; 0 is its end.
     pub(crate) fn read_body(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match &self.body_limit {
+            None => self.read_all_body(buffer),
+            Some(limit) => self.read_bounded_body(limit, buffer),
+        }
+    }
+
+    fn read_bounded_body(&self, limit: &Cell<BodyLimit>, buffer: &mut [u8]) -> io::Result<usize> {
+        let BodyLimit { bytes_max, left } = limit.get();
+        let too_long = || Err(BodyError::TooLong(bytes_max).into());
+        if self.remaining().is_some_and(|remaining| remaining > left) {
+            return too_long();
+        }
+        // One byte more, to notice a body that is too long.
+        let most = usize::try_from(left.saturating_add(1)).unwrap_or(usize::MAX);
+        let most = most.min(buffer.len());
+        let count = self.read_all_body(&mut buffer[..most])? as u64;
+        limit.set(BodyLimit { bytes_max, left: left.saturating_sub(count) });
+        if count > left { too_long() } else { Ok(usize::try_from(count).unwrap_or(most)) }
+    }
+
+    fn read_all_body(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let Ok(mut body) = self.body.try_borrow_mut() else {
             return Err(BodyError::Busy.into());
         };

@@ -49,6 +49,8 @@ pub(crate) struct ErrorText {
     pub(crate) text: String,
     /// The handler's error, which the client does not see.
     pub(crate) cause: Option<Cause>,
+    /// The handler has chosen the text, so it is not replaced.
+    pub(crate) is_chosen: bool,
 }
 
 /// The error behind an error response.
@@ -90,7 +92,12 @@ impl ResponseBody {
 
     /// The text of an error.
     pub(crate) fn error(text: String, cause: Option<Cause>) -> Self {
-        Self(Kind::Error(Box::new(ErrorText { text, cause })))
+        Self(Kind::Error(Box::new(ErrorText { text, cause, is_chosen: false })))
+    }
+
+    /// The text that a handler has chosen for an error, whose cause is reported.
+    pub(crate) fn chosen_error(text: String, cause: Cause) -> Self {
+        Self(Kind::Error(Box::new(ErrorText { text, cause: Some(cause), is_chosen: true })))
     }
 
     /// The body's bytes; `None` if they are not in memory.

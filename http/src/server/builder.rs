@@ -388,7 +388,7 @@ impl ServerBuilder {
     ) -> Self {
         self.plan
             .wrappers
-            .push(Box::new(move |request, next| wrapper(request, next).into_response()));
+            .push(Arc::new(move |request, next| wrapper(request, next).into_response()));
         self
     }
 
@@ -512,16 +512,18 @@ impl ServerBuilder {
     /// # Errors
     ///
     /// An invalid address, or none; an address in use; any other error of a bind, with the address
-    /// in the message. A [driver](Self::driver) that does not exist, chosen here or in the
+    /// in the message. A mistake in the handler ([`Handler::check`]), such as routes that contradict
+    /// each other. A [driver](Self::driver) that does not exist, chosen here or in the
     /// environment ([`Config::check`](straightline_sched::Config::check)).
     pub fn build<H>(self, handler: H) -> io::Result<Server>
     where
         H: for<'r> Handler<'r> + Shareable + 'static,
     {
+        handler.check()?;
         let handler = Arc::new(handler);
         self.plan.build(Arc::new(move || {
             let handler = Arc::clone(&handler);
-            Box::new(move |request: &mut Request| (*handler)(request).into_response())
+            Box::new(move |request: &mut Request| handler.handle(request).into_response())
         }))
     }
 
@@ -561,7 +563,7 @@ impl ServerBuilder {
     {
         self.plan.build(Arc::new(move || {
             let handler = make_handler();
-            Box::new(move |request: &mut Request| handler(request).into_response())
+            Box::new(move |request: &mut Request| handler.handle(request).into_response())
         }))
     }
 
@@ -577,7 +579,8 @@ impl ServerBuilder {
     ///
     /// # Errors
     ///
-    /// An [address](Self::bind) or TLS, which such a server cannot have; no stack for its fiber;
+    /// An [address](Self::bind) or TLS, which such a server cannot have; a mistake in the handler
+    /// ([`Handler::check`]); no stack for its fiber;
     /// the thread of the access log or of the signals cannot be started.
     ///
     /// # Panics
@@ -588,7 +591,9 @@ impl ServerBuilder {
     where
         H: for<'r> Handler<'r> + 'static,
     {
-        let handler = Box::new(move |request: &mut Request| handler(request).into_response());
+        handler.check()?;
+        let handler =
+            Box::new(move |request: &mut Request| handler.handle(request).into_response());
         self.plan.build_local(handler)
     }
 }

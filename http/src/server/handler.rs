@@ -1,19 +1,19 @@
 //! The program's handler, and how each shard gets one.
 
+use std::io;
 use std::rc::Rc;
 
 use crate::conn::{Service, ShardHandler};
 use crate::message::{IntoResponse, Request};
 
-/// A function from a request to a response: what
-/// [`ServerBuilder::build`](crate::ServerBuilder::build) takes.
+/// What answers requests: what [`ServerBuilder::build`](crate::ServerBuilder::build) takes.
 ///
-/// There is nothing to implement: every such function and closure is a handler. The trait exists
-/// only so that the returned type can use the request's lifetime, as in `fn(&mut Request) -> impl
-/// IntoResponse`.
+/// Every function and closure from `&mut Request` to a [response](IntoResponse) is a handler.
 ///
 /// A closure has to name the type of its argument, `|request: &mut Request| ...`; otherwise the
-/// compiler says that an implementation of `Handler` is not general enough.
+/// compiler says that an implementation of `Handler` is not general enough. The trait has a
+/// lifetime, so that the returned type can use the request's, as in `fn(&mut Request) -> impl
+/// IntoResponse`.
 ///
 /// A handler runs on a fiber of a shard's thread, so it may wait, but should not block that thread
 /// (code that blocks belongs in [`sched::offload`](straightline_sched::offload)). A handler that
@@ -36,9 +36,23 @@ use crate::message::{IntoResponse, Request};
     note = "a handler is `fn(&mut Request) -> impl IntoResponse`; a closure has to name the type \
             of its argument: `|request: &mut Request| ...`"
 )]
-pub trait Handler<'r>: Fn(&'r mut Request) -> Self::Response {
-    /// The type that the function returns.
+pub trait Handler<'r> {
+    /// The type that the handler returns.
     type Response: IntoResponse;
+
+    /// Answers a request.
+    fn handle(&self, request: &'r mut Request) -> Self::Response;
+
+    /// Looks for mistakes that show before the first request, such as routes that contradict each
+    /// other. [`ServerBuilder::build`](crate::ServerBuilder::build) returns them. A function has
+    /// none.
+    ///
+    /// # Errors
+    ///
+    /// The mistake.
+    fn check(&self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 impl<'r, H, R> Handler<'r> for H
@@ -47,6 +61,11 @@ where
     R: IntoResponse,
 {
     type Response = R;
+
+    #[inline]
+    fn handle(&self, request: &'r mut Request) -> R {
+        self(request)
+    }
 }
 
 /// A handler that all shards may share; every such type is one.

@@ -27,7 +27,7 @@ pub(super) struct Plan {
     pub(super) access_log_bytes: usize,
     pub(super) signals: Handled,
     pub(super) raises_descriptor_limit: bool,
-    pub(super) wrappers: Vec<Box<Wrapper>>,
+    pub(super) wrappers: Vec<Arc<Wrapper>>,
     pub(super) errors: Option<Arc<ErrorResponder>>,
 }
 

@@ -241,7 +241,7 @@ fn escape_apache(line: &mut String, bytes: &[u8]) {
 }
 
 /// A string of RFC 8259. Bytes that are not UTF-8 become replacement characters.
-fn escape_json(line: &mut String, bytes: &[u8]) {
+pub(crate) fn escape_json(line: &mut String, bytes: &[u8]) {
     line.push('"');
     for character in String::from_utf8_lossy(bytes).chars() {
         match character {

@@ -23,6 +23,7 @@ mod tls_metrics;
 
 pub(crate) use abort::abort;
 pub use access_log::AccessLogFormat;
+pub(crate) use access_log::escape_json;
 pub(crate) use access_log_writer::AccessLog;
 pub use counters::Counters;
 pub(crate) use counters::ShardCounters;

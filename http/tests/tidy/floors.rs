@@ -20,6 +20,8 @@ pub(crate) const BUILDINGS: &[Building<'_>] = &[
         "http/src/",
         &[
             "lib.rs  guide.rs  internals/",
+            "testing/",
+            "web/",
             "server/  signal.rs  https.rs",
             "conn/",
             "message/",

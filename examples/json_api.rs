@@ -1,0 +1,3 @@
+//! A REST API over SQLite.
+
+fn main() {}

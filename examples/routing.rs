@@ -1,0 +1,3 @@
+//! Routes, parameters and middleware.
+
+fn main() {}

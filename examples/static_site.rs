@@ -1,0 +1,3 @@
+//! Serves a directory.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! Takes files from forms.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! For tests of handlers: a client that calls a handler, a router or a server.

@@ -1,0 +1,1 @@
+//! Where a request comes from, behind proxies that the program trusts.

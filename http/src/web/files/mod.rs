@@ -1,0 +1,1 @@
+//! Files as responses: directories, ranges, conditions, downloads.

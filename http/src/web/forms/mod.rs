@@ -1,0 +1,1 @@
+//! What clients send from forms: queries, urlencoded bodies, multipart bodies.

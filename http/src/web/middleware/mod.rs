@@ -1,0 +1,1 @@
+//! Functions around handlers, for a router, a part of it, or a whole server.

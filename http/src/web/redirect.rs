@@ -1,0 +1,1 @@
+//! Redirects that cannot leave the site by mistake.

@@ -1,0 +1,1 @@
+//! Finds the handler of a request by its host, method and path.

@@ -1,0 +1,1 @@
+//! Values of handlers without globals: shared ones, and one for each shard.

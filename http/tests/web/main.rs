@@ -1,0 +1,4 @@
+//! The web kit, from outside: each module is a piece of it.
+
+#[path = "../common/mod.rs"]
+mod common;
