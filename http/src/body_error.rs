@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io::{self, ErrorKind};
 
+use http::StatusCode;
+
 use crate::config::Timeout;
 use crate::proto::Refusal;
 
@@ -56,6 +58,18 @@ impl BodyError {
     /// The fault of the body that caused this error, if a body did.
     pub fn of(error: &io::Error) -> Option<Self> {
         error.get_ref()?.downcast_ref().copied()
+    }
+
+    /// The status of the response that tells the client.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Refused(refusal) => refusal.kind.status(),
+            Self::TooLong(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Disconnected(_) | Self::NotText => StatusCode::BAD_REQUEST,
+            Self::TimedOut(_) => StatusCode::REQUEST_TIMEOUT,
+            Self::NoMemory => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Declined | Self::Busy => StatusCode::INTERNAL_SERVER_ERROR,
+        }
     }
 
     /// The fault for an error that a read of a body has returned.

@@ -19,6 +19,12 @@ mod request_ext;
 #[cfg(feature = "router")]
 mod router;
 mod state;
+#[cfg(feature = "_serde")]
+mod whole_body;
 
+#[cfg(feature = "form")]
+pub use forms::empty_as_none;
+#[cfg(feature = "json")]
+pub use json::Json;
 pub use negotiation::{AcceptedEncodings, AcceptedLanguages, AcceptedTypes};
 pub use request_ext::RequestExt;
