@@ -155,8 +155,11 @@ impl IntoResponse for StatusCode {
 }
 
 impl<R: IntoResponse> IntoResponse for (StatusCode, R) {
+    /// The response with that status. One that has failed, such as JSON that could not be made,
+    /// does not become a success by it, and stays a 500.
     fn into_response(self) -> Response {
-        self.1.into_response().with_status(self.0)
+        let (status, response) = (self.0, self.1.into_response());
+        if is_failed_success(status, &response) { response } else { response.with_status(status) }
     }
 }
 
@@ -186,9 +189,19 @@ where
 {
     fn into_response(self) -> Response {
         let (status, fields, response) = self;
-        with_fields(response.into_response().with_status(status), fields)
+        let response = response.into_response();
+        if is_failed_success(status, &response) {
+            return response;
+        }
+        with_fields(response.with_status(status), fields)
             .unwrap_or_else(|error| Response::failed(Box::new(error)))
     }
+}
+
+/// Whether a handler wants to report a success by a response that could not be made.
+fn is_failed_success(status: StatusCode, response: &Response) -> bool {
+    let has_failed = response.body().error_text().is_some_and(|error| error.cause.is_some());
+    has_failed && !(status.is_client_error() || status.is_server_error())
 }
 
 /// The response with these fields, in place of all that it has of their names.

@@ -2,3 +2,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+
+mod forms;
+mod json;
+mod testing_client;
