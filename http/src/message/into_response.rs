@@ -128,15 +128,7 @@ impl<R: IntoResponse, E: IntoResponse> IntoResponse for Result<R, E> {
 
 impl IntoResponse for BodyError {
     fn into_response(self) -> Response {
-        let status = match self {
-            Self::Refused(refusal) => refusal.kind.status(),
-            Self::TooLong(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Disconnected(_) | Self::NotText => StatusCode::BAD_REQUEST,
-            Self::TimedOut(_) => StatusCode::REQUEST_TIMEOUT,
-            Self::NoMemory => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Declined | Self::Busy => StatusCode::INTERNAL_SERVER_ERROR,
-        };
-        let response = Response::error(status, format!("{self}\n"), None);
+        let response = Response::error(self.status(), format!("{self}\n"), None);
         match self {
             // There will be memory when other requests are done.
             Self::NoMemory => response.header(header::RETRY_AFTER, "1"),

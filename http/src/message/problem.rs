@@ -10,6 +10,7 @@ use super::into_response::IntoResponse;
 use super::invalid_header::{checked, expect_valid};
 use super::response::Response;
 use super::response_body::{Cause, ResponseBody};
+use crate::body_error::BodyError;
 use crate::telemetry::escape_json;
 
 /// An error with its response: problem details, `application/problem+json` (RFC 9457).
@@ -236,6 +237,18 @@ impl fmt::Debug for Problem {
 impl From<StatusCode> for Problem {
     fn from(status: StatusCode) -> Self {
         Self::new(status)
+    }
+}
+
+impl From<BodyError> for Problem {
+    /// Keeps the [status](BodyError::status) of the error; the detail is its text.
+    fn from(error: BodyError) -> Self {
+        let problem = Self::new(error.status()).with_detail(error.to_string());
+        match error {
+            // There will be memory when other requests are done.
+            BodyError::NoMemory => problem.with_header(header::RETRY_AFTER, "1"),
+            _ => problem,
+        }
     }
 }
 
