@@ -120,7 +120,7 @@ impl From<BodyError> for io::Error {
             BodyError::TimedOut(_) => ErrorKind::TimedOut,
             BodyError::Refused(_) | BodyError::NotText | BodyError::Malformed(_) => {
                 ErrorKind::InvalidData
-            },
+            }
             BodyError::TooLong(_) | BodyError::LimitExceeded(_) => ErrorKind::FileTooLarge,
             BodyError::NoMemory => ErrorKind::OutOfMemory,
             BodyError::Declined | BodyError::Busy => ErrorKind::InvalidInput,

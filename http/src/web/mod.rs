@@ -20,5 +20,6 @@ mod request_ext;
 mod router;
 mod state;
 
+pub use forms::{Multipart, MultipartLimits, Part};
 pub use negotiation::{AcceptedEncodings, AcceptedLanguages, AcceptedTypes};
 pub use request_ext::RequestExt;

@@ -1,7 +1,8 @@
 //! What the kit reads from a request, as methods.
 
+use super::forms::{Multipart, MultipartLimits};
 use super::negotiation::{AcceptedEncodings, AcceptedLanguages, AcceptedTypes};
-use crate::message::Request;
+use crate::message::{Problem, Request};
 
 /// What the kit reads from a request. Each method belongs to a piece of the kit, whose page says
 /// more.
@@ -14,6 +15,16 @@ pub trait RequestExt {
 
     /// The media types that the client accepts, see [`AcceptedTypes`]. Not a yield point.
     fn accepted_types(&self) -> AcceptedTypes<'_>;
+
+    /// The parts of a multipart form, see [`Multipart`]. Not a yield point.
+    ///
+    /// # Errors
+    ///
+    /// 415 if the body is not `multipart/form-data` with a valid boundary.
+    fn multipart(&self) -> Result<Multipart<'_>, Problem>;
+
+    /// As [`multipart`](Self::multipart), with other limits.
+    fn multipart_within(&self, limits: MultipartLimits) -> Result<Multipart<'_>, Problem>;
 }
 
 impl RequestExt for Request {
@@ -27,5 +38,13 @@ impl RequestExt for Request {
 
     fn accepted_types(&self) -> AcceptedTypes<'_> {
         AcceptedTypes::of(self.headers())
+    }
+
+    fn multipart(&self) -> Result<Multipart<'_>, Problem> {
+        self.multipart_within(MultipartLimits::default())
+    }
+
+    fn multipart_within(&self, limits: MultipartLimits) -> Result<Multipart<'_>, Problem> {
+        Multipart::of(self, limits)
     }
 }
