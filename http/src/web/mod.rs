@@ -24,6 +24,7 @@ mod whole_body;
 
 #[cfg(feature = "form")]
 pub use forms::empty_as_none;
+pub use forms::{Multipart, MultipartLimits, Part};
 #[cfg(feature = "json")]
 pub use json::Json;
 pub use negotiation::{AcceptedEncodings, AcceptedLanguages, AcceptedTypes};

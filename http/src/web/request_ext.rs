@@ -5,12 +5,11 @@ use serde::de::DeserializeOwned;
 
 #[cfg(feature = "form")]
 use super::forms::{FORM_BYTES_MAX, read_form, read_query};
+use super::forms::{Multipart, MultipartLimits};
 #[cfg(feature = "json")]
 use super::json::{JSON_BYTES_MAX, read_json};
 use super::negotiation::{AcceptedEncodings, AcceptedLanguages, AcceptedTypes};
-#[cfg(feature = "_serde")]
-use crate::message::Problem;
-use crate::message::Request;
+use crate::message::{Problem, Request};
 
 /// What the kit reads from a request. Each method belongs to a piece of the kit, whose page says
 /// more.
@@ -141,6 +140,15 @@ pub trait RequestExt {
     /// ```
     #[cfg(feature = "form")]
     fn query_as<T: DeserializeOwned>(&self) -> Result<T, Problem>;
+    /// The parts of a multipart form, see [`Multipart`]. Not a yield point.
+    ///
+    /// # Errors
+    ///
+    /// 415 if the body is not `multipart/form-data` with a valid boundary.
+    fn multipart(&self) -> Result<Multipart<'_>, Problem>;
+
+    /// As [`multipart`](Self::multipart), with other limits.
+    fn multipart_within(&self, limits: MultipartLimits) -> Result<Multipart<'_>, Problem>;
 }
 
 impl RequestExt for Request {
@@ -169,5 +177,13 @@ impl RequestExt for Request {
     #[cfg(feature = "form")]
     fn query_as<T: DeserializeOwned>(&self) -> Result<T, Problem> {
         read_query(self)
+    }
+
+    fn multipart(&self) -> Result<Multipart<'_>, Problem> {
+        self.multipart_within(MultipartLimits::default())
+    }
+
+    fn multipart_within(&self, limits: MultipartLimits) -> Result<Multipart<'_>, Problem> {
+        Multipart::of(self, limits)
     }
 }
