@@ -29,6 +29,7 @@ pub use extensions::Extensions;
 pub use handler_error::HandlerError;
 pub use into_response::IntoResponse;
 pub use invalid_header::InvalidHeader;
+pub(crate) use invalid_header::{checked, expect_valid};
 pub use invalid_request::InvalidRequest;
 pub use problem::{Problem, ProblemValue};
 pub use request::Request;
