@@ -13,9 +13,7 @@ use straightline::{IntoResponse, Method, Request, Response, Server, StatusCode};
 
 fn handler(request: &mut Request) -> Response {
     match request.path() {
-        "/echo" => {
-            Response::stream(|request, body| request.body().copy_to(body).map(drop))
-        }
+        "/echo" => Response::stream(|request, body| request.body().copy_to(body).map(drop)),
         "/refuse" => (StatusCode::PAYLOAD_TOO_LARGE, "no\n").into_response().close(),
         "/panic" => panic!("on purpose"),
         "/sleep" => {
@@ -33,7 +31,7 @@ fn handler(request: &mut Request) -> Response {
         }),
         "/moved" => StatusCode::FOUND.into_response().header("location", "/"),
         "/cut" => Response::stream(|_, body| {
-            body.write_all(&[b'x'; 100_000])?;
+            body.write_all(&vec![b'x'; 100_000])?;
             Err(io::Error::other("on purpose"))
         }),
         path => format!("{} {path}\n", request.method()).into_response(),
@@ -75,7 +73,8 @@ fn a_server_over_sockets() {
     let address = server.address;
     check(&Client::connect(address));
     sched::run(move || check(&Client::connect(address)));
-    let counters = server.stop();
+    server.handle.shutdown();
+    let counters = server.join();
     // Most requests have shared a connection.
     assert!(counters.accepted < counters.requests, "{counters:?}");
 }
