@@ -20,4 +20,5 @@ mod request_ext;
 mod router;
 mod state;
 
+pub use negotiation::{AcceptedEncodings, AcceptedLanguages, AcceptedTypes};
 pub use request_ext::RequestExt;

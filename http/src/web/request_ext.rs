@@ -1,9 +1,31 @@
 //! What the kit reads from a request, as methods.
 
+use super::negotiation::{AcceptedEncodings, AcceptedLanguages, AcceptedTypes};
 use crate::message::Request;
 
 /// What the kit reads from a request. Each method belongs to a piece of the kit, whose page says
 /// more.
-pub trait RequestExt {}
+pub trait RequestExt {
+    /// The content codings that the client accepts, see [`AcceptedEncodings`]. Not a yield point.
+    fn accepted_encodings(&self) -> AcceptedEncodings<'_>;
 
-impl RequestExt for Request {}
+    /// The languages that the client accepts, see [`AcceptedLanguages`]. Not a yield point.
+    fn accepted_languages(&self) -> AcceptedLanguages<'_>;
+
+    /// The media types that the client accepts, see [`AcceptedTypes`]. Not a yield point.
+    fn accepted_types(&self) -> AcceptedTypes<'_>;
+}
+
+impl RequestExt for Request {
+    fn accepted_encodings(&self) -> AcceptedEncodings<'_> {
+        AcceptedEncodings::of(self.headers())
+    }
+
+    fn accepted_languages(&self) -> AcceptedLanguages<'_> {
+        AcceptedLanguages::of(self.headers())
+    }
+
+    fn accepted_types(&self) -> AcceptedTypes<'_> {
+        AcceptedTypes::of(self.headers())
+    }
+}
