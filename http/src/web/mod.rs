@@ -21,3 +21,9 @@ mod router;
 mod state;
 
 pub use request_ext::RequestExt;
+#[cfg(feature = "router")]
+pub use router::{
+    MethodRouter, Params, RouteHandler, Router, any, delete, get, head, on, options, patch, post,
+    put,
+};
+pub use state::PerShard;
