@@ -29,3 +29,9 @@ pub use forms::{Multipart, MultipartLimits, Part};
 pub use json::Json;
 pub use negotiation::{AcceptedEncodings, AcceptedLanguages, AcceptedTypes};
 pub use request_ext::RequestExt;
+#[cfg(feature = "router")]
+pub use router::{
+    MethodRouter, Params, RouteHandler, Router, any, delete, get, head, on, options, patch, post,
+    put,
+};
+pub use state::PerShard;
