@@ -2,3 +2,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+
+mod forms;
+mod json;
+mod router;
+mod testing_client;
