@@ -77,7 +77,7 @@ pub(super) fn respond_special(
             return answer_outlined(connection, request, &response);
         }
         Streamed::Writer(_, write) => write,
-        Streamed::File(_, file) => Box::new(move |_, body| body.send_file(&file)),
+        Streamed::File(part, file) => Box::new(move |_, body| body.send_file(&file, part)),
     };
     respond_streamed(connection, request, response.into_head(), length, write)
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -140,11 +141,46 @@ impl<'w> BodyWriter<'w> {
         }
     }
 
-    /// Sends a file as the whole body.
-    pub(crate) fn send_file(&mut self, file: &File) -> io::Result<()> {
+    /// Writes a part of a file, from the byte `part.start` up to `part.end`. Where possible, the
+    /// system sends a large part without a copy through the program. The file position does not
+    /// matter, and stays as it is.
+    ///
+    /// If the part is not in memory, the system reads it from the disk, and the shard waits
+    /// meanwhile.
+    ///
+    /// # Blocking
+    ///
+    /// A yield point, as [a write](BodyWriter#blocking) is.
+    ///
+    /// # Errors
+    ///
+    /// Those of [a write](BodyWriter#errors); the file's; `UnexpectedEof` if the file ends before
+    /// the part does. Except for parts shorter than 16 KiB, the response cannot be completed then,
+    /// and the client sees that the body has ended early.
+    ///
+    /// # Cancellation
+    ///
+    /// As for [a write](BodyWriter#cancellation) of a piece of that length.
+    ///
+    /// ```
+    /// use std::fs::File;
+    /// use std::io::Write;
+    /// use straightline::{Request, Response};
+    ///
+    /// /// The first KiB of two files, and a line between them.
+    /// fn heads(_: &mut Request) -> std::io::Result<Response> {
+    ///     let (one, other) = (File::open("one.log")?, File::open("other.log")?);
+    ///     Ok(Response::stream(move |_, body| {
+    ///         body.send_file(&one, 0..1024)?;
+    ///         body.write_all(b"\n---\n")?;
+    ///         body.send_file(&other, 0..1024)
+    ///     }))
+    /// }
+    /// ```
+    pub fn send_file(&mut self, file: &File, part: Range<u64>) -> io::Result<()> {
         match &mut self.sink {
-            Sink::Client(client) => client.send_file(file),
-            Sink::Writer(other) => other.copy_file(file),
+            Sink::Client(client) => client.send_file(file, part),
+            Sink::Writer(other) => other.copy_file(file, part),
         }
     }
 
@@ -173,9 +209,10 @@ impl OtherWriter<'_> {
         self.writer.write(piece).inspect(|&count| *left = left.saturating_sub(count as u64))
     }
 
-    fn copy_file(&mut self, file: &File) -> io::Result<()> {
-        let (mut buffer, mut offset) = (vec![0; COPY_BYTES], 0);
-        while let Some(left @ 1..) = self.left {
+    fn copy_file(&mut self, file: &File, part: Range<u64>) -> io::Result<()> {
+        let (mut buffer, mut offset) = (vec![0; COPY_BYTES], part.start);
+        while offset < part.end {
+            let left = part.end - offset;
             let most = usize::try_from(left).map_or(COPY_BYTES, |left| left.min(COPY_BYTES));
             match file.read_at(&mut buffer[..most], offset) {
                 Ok(0) => {
@@ -183,10 +220,21 @@ impl OtherWriter<'_> {
                     return Err(io::Error::new(ErrorKind::UnexpectedEof, message));
                 }
                 Ok(count) => {
-                    self.writer.write_all(&buffer[..count])?;
+                    self.write_all(&buffer[..count])?;
                     offset += count as u64;
-                    self.left = Some(left - count as u64);
                 }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn write_all(&mut self, mut piece: &[u8]) -> io::Result<()> {
+        while !piece.is_empty() {
+            match self.write(piece) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(count) => piece = &piece[count..],
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }

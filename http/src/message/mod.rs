@@ -4,12 +4,14 @@
 //!   its body, and `extensions` has what wrappers attach to it;
 //! - `response` is the response, `into_response` has what a handler may return in its place, and
 //!   `handler_error` any error of a handler; `problem` is an error that the client may read;
-//! - `response_body` is the body of a response, and `body_writer` what a streamed one writes to;
+//! - `response_body` is the body of a response, `file_body` a file as one, and `body_writer` what a
+//!   streamed one writes to;
 //! - `invalid_header` and `invalid_request` are the errors for what a program makes.
 
 mod body;
 mod body_writer;
 mod extensions;
+mod file_body;
 mod handler_error;
 mod into_response;
 mod invalid_header;
@@ -27,6 +29,7 @@ pub use extensions::Extensions;
 pub use handler_error::HandlerError;
 pub use into_response::IntoResponse;
 pub use invalid_header::InvalidHeader;
+pub(crate) use invalid_header::{checked, expect_valid};
 pub use invalid_request::InvalidRequest;
 pub use problem::{Problem, ProblemValue};
 pub use request::Request;

@@ -4,13 +4,13 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::mem;
-use std::os::unix::fs::FileExt;
+use std::ops::Range;
 
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use rustix::io::Errno;
 
 use super::body_writer::BodyWriter;
-use super::invalid_header::{InvalidHeader, checked, expect_valid};
+use super::file_body;
+use super::invalid_header::{InvalidHeader, allowed, checked, expect_valid};
 use super::request::Request;
 use super::response_body::{Cause, ResponseBody, Streamed};
 use crate::proto::{Headers, ResponseHead};
@@ -157,18 +157,34 @@ impl Response {
     /// }
     /// ```
     pub fn file(file: File) -> io::Result<Self> {
-        let metadata = file.metadata()?;
-        if !metadata.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-        }
-        // A file that cannot be read is an error here, and not only after the head was sent.
-        let length = metadata.len();
-        let probed_at = if length <= PROBED_WHOLE { length.saturating_sub(1) } else { 0 };
-        let has_byte = file.read_at(&mut [0], probed_at).map_err(unreadable)? > 0;
-        if has_byte == (length > 0) {
-            return Ok(Self::of_streamed(Streamed::File(length, file)));
-        }
-        Ok(Self::reader(FromStart { file, at: 0 }))
+        file_body::whole(file).map(Self::of)
+    }
+
+    /// A response (200) that is a part of a file, from the byte `part.start` up to `part.end`, as
+    /// [`file`](Self::file) sends the whole. Answers to `Range` are made by
+    /// [`web::Ranged`](crate::web::Ranged).
+    ///
+    /// If the file becomes shorter before all of the part is sent, the client sees that the body
+    /// has ended early. If the file becomes longer, that changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`file`](Self::file); `InvalidInput` also if the part is not in the file.
+    ///
+    /// ```
+    /// use std::fs::File;
+    /// use std::io;
+    /// use straightline::{Request, Response};
+    ///
+    /// /// The last KiB.
+    /// fn tail(_: &mut Request) -> io::Result<Response> {
+    ///     let file = File::open("some.log")?;
+    ///     let length = file.metadata()?.len();
+    ///     Response::file_part(file, length.saturating_sub(1024)..length)
+    /// }
+    /// ```
+    pub fn file_part(file: File, part: Range<u64>) -> io::Result<Self> {
+        file_body::part(file, part).map(Self::of)
     }
 
     /// Switches to another protocol, as the client has asked (RFC 9110 section 7.8): answers 101
@@ -441,7 +457,23 @@ impl Response {
         V: TryInto<HeaderValue>,
         V::Error: fmt::Display,
     {
-        self.head.fields.push(expect_valid(checked(name, value).and_then(allowed)));
+        expect_valid(self.try_append_header(name, value));
+    }
+
+    /// As [`append_header`](Self::append_header), for names and values from outside.
+    ///
+    /// # Errors
+    ///
+    /// Where [`header`](Self::header) panics. The response stays as it is then.
+    pub fn try_append_header<N, V>(&mut self, name: N, value: V) -> Result<(), InvalidHeader>
+    where
+        N: TryInto<HeaderName>,
+        N::Error: fmt::Display,
+        V: TryInto<HeaderValue>,
+        V::Error: fmt::Display,
+    {
+        self.head.fields.push(checked(name, value).and_then(allowed)?);
+        Ok(())
     }
 
     /// Removes all header fields of that name. Text and bytes keep their default content type.
@@ -548,15 +580,6 @@ impl Response {
     }
 }
 
-/// A field that the server does not write itself.
-fn allowed(field: (HeaderName, HeaderValue)) -> Result<(HeaderName, HeaderValue), InvalidHeader> {
-    let own = [header::CONNECTION, header::CONTENT_LENGTH, header::DATE, header::TRANSFER_ENCODING];
-    if own.contains(&field.0) {
-        return Err(InvalidHeader::new(format!("the server writes `{}` itself", field.0)));
-    }
-    Ok(field)
-}
-
 impl fmt::Debug for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Response")
@@ -568,27 +591,3 @@ impl fmt::Debug for Response {
             .finish()
     }
 }
-
-/// Reads a file from its start, independently of the file position, which other users may share.
-struct FromStart {
-    file: File,
-    at: u64,
-}
-
-impl Read for FromStart {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.file.read_at(buffer, self.at).inspect(|&count| self.at += count as u64)
-    }
-}
-
-/// The error for a file that cannot be read.
-fn unreadable(error: io::Error) -> io::Error {
-    if error.raw_os_error() == Some(Errno::BADF.raw_os_error()) {
-        return io::Error::new(io::ErrorKind::PermissionDenied, "not opened for reading");
-    }
-    error
-}
-
-/// Up to this size, the last byte of the file must be readable; otherwise the size is wrong (for
-/// all files in `/sys` it is a page). Arbitrary: the system reads as much at once.
-const PROBED_WHOLE: u64 = 64 * 1024;

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
+use std::ops::Range;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -60,8 +61,8 @@ pub(crate) type Cause = Box<dyn Error + 'static>;
 pub(crate) enum Streamed {
     /// A function that writes the body, and the length if it is known.
     Writer(Option<u64>, Box<WriteBody>),
-    /// The first bytes of a file, and how many.
-    File(u64, File),
+    /// A part of a file: from which byte to which.
+    File(Range<u64>, File),
     /// No body: the connection switches to another protocol.
     Upgrade(Box<RunProtocol>),
 }
@@ -157,7 +158,7 @@ impl ResponseBody {
         let mut body = BodyWriter::to_writer(writer, length);
         match streamed {
             Streamed::Writer(_, write) => write(request, &mut body)?,
-            Streamed::File(_, file) => body.send_file(&file)?,
+            Streamed::File(part, file) => body.send_file(&file, part)?,
             Streamed::Upgrade(_) => {
                 let message = "a response that switches to another protocol has no body";
                 return Err(io::Error::new(io::ErrorKind::Unsupported, message));
@@ -247,7 +248,7 @@ impl Streamed {
     pub(crate) fn length(&self) -> Option<u64> {
         match self {
             Self::Writer(length, _) => *length,
-            Self::File(length, _) => Some(*length),
+            Self::File(part, _) => Some(part.end - part.start),
             Self::Upgrade(_) => None,
         }
     }

@@ -306,14 +306,14 @@ pub(crate) fn end_chunk(out: &mut Vec<u8>, start: usize) {
         return out.truncate(line);
     }
     let mut digits = Vec::with_capacity(SIZE_LINE_BYTES);
-    put_chunk_size(&mut digits, size);
+    put_chunk_size(&mut digits, size as u64);
     debug_assert!(digits.len() <= SIZE_LINE_BYTES, "a chunk that is too long");
     out.splice(line..start, digits);
     out.extend_from_slice(b"\r\n");
 }
 
 /// Appends the size line of a chunk.
-pub(crate) fn put_chunk_size(out: &mut Vec<u8>, size: usize) {
+pub(crate) fn put_chunk_size(out: &mut Vec<u8>, size: u64) {
     let _ = write!(out, "{size:x}\r\n"); // a vector takes everything
 }
 

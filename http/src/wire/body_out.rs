@@ -11,6 +11,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::rc::Rc;
 
@@ -144,30 +145,12 @@ impl ClientBody {
         self.health == Health::Failed
     }
 
-    /// Sends a file as the whole body.
-    pub(crate) fn send_file(&mut self, file: &File) -> io::Result<()> {
-        let BodyFraming::Length(length) = self.framing else {
-            unreachable!("a file has a length");
-        };
-        if length <= PIECE_BYTES as u64 {
-            let mut content = vec![0; usize::try_from(length).unwrap_or(PIECE_BYTES)];
-            file.read_exact_at(&mut content, 0)?;
-            return self.write_all(&content);
+    /// Sends a part of a file, from the kernel if it is large.
+    pub(crate) fn send_file(&mut self, file: &File, part: Range<u64>) -> io::Result<()> {
+        if part.is_empty() {
+            return Ok(());
         }
-        self.begin();
-        self.run_write(Link::flush)?;
-        let mut offset = 0;
-        while offset < length {
-            let most = usize::try_from(length - offset).map_or(FILE_BYTES, |n| n.min(FILE_BYTES));
-            let count = self.run_write(|link| link.send_file(file, offset, most))?;
-            if count == 0 {
-                return Err(io::Error::new(ErrorKind::UnexpectedEof, "the file became shorter"));
-            }
-            offset += count as u64;
-            self.link.pacing.record_progress(); // even if the disk is slower than the client
-        }
-        self.framing = BodyFraming::Length(0);
-        Ok(())
+        self.put_file(file, part).inspect_err(|_| self.record_failed_write())
     }
 
     /// Puts the head into the output, if it is not there yet.
@@ -234,11 +217,11 @@ impl ClientBody {
     }
 
     /// Subtracts a piece from the announced length.
-    fn announce(&mut self, bytes: usize) -> io::Result<()> {
+    fn announce(&mut self, bytes: u64) -> io::Result<()> {
         if let BodyFraming::Length(left) = &mut self.framing {
             let message = "more bytes than were announced";
             *left = left
-                .checked_sub(bytes as u64)
+                .checked_sub(bytes)
                 .ok_or_else(|| io::Error::new(ErrorKind::InvalidInput, message))?;
         }
         Ok(())
@@ -276,7 +259,7 @@ impl ClientBody {
     fn send(&mut self, piece: &[u8]) -> io::Result<()> {
         let is_chunk = self.framing == BodyFraming::Chunked;
         if is_chunk {
-            self.link.output.buffer().begin_large_chunk(piece.len());
+            self.link.output.buffer().begin_large_chunk(piece.len() as u64);
         }
         self.health = Health::Partial;
         self.run_write(|link| link.flush_with(piece))?;
@@ -305,12 +288,48 @@ impl ClientBody {
         self.link.pacing.record_progress();
         if piece.len() < PIECE_BYTES {
             self.make_room()?;
-            self.announce(piece.len())?;
+            self.announce(piece.len() as u64)?;
             self.collect(piece);
             return Ok(());
         }
-        self.announce(piece.len())?;
+        self.announce(piece.len() as u64)?;
         self.send(piece)
+    }
+
+    fn put_file(&mut self, file: &File, part: Range<u64>) -> io::Result<()> {
+        self.check()?;
+        let length = part.end - part.start;
+        if length <= PIECE_BYTES as u64 {
+            let mut content = vec![0; usize::try_from(length).unwrap_or(PIECE_BYTES)];
+            file.read_exact_at(&mut content, part.start).map_err(named_if_shorter)?;
+            return self.put(&content);
+        }
+        self.begin();
+        self.link.pacing.record_progress();
+        self.announce(length)?;
+        let is_chunk = self.framing == BodyFraming::Chunked;
+        if is_chunk {
+            self.link.output.buffer().begin_large_chunk(length);
+        }
+        self.health = Health::Partial;
+        self.run_write(Link::flush)?;
+        let mut offset = part.start;
+        while offset < part.end {
+            let left = part.end - offset;
+            let most = usize::try_from(left).map_or(FILE_BYTES, |left| left.min(FILE_BYTES));
+            let count = self.run_write(|link| link.send_file(file, offset, most))?;
+            if count == 0 {
+                return Err(named_if_shorter(ErrorKind::UnexpectedEof.into()));
+            }
+            offset += count as u64;
+            self.link.pacing.record_progress(); // even if the disk is slower than the client
+        }
+        self.health = Health::Good;
+        if is_chunk {
+            self.link.output.buffer().end_large_chunk();
+            self.arrange_flush();
+        }
+        Ok(())
     }
 
     /// A write has failed; all further writes will fail too.
@@ -354,6 +373,14 @@ impl fmt::Debug for ClientBody {
             .field("begun", &self.head.is_none())
             .finish_non_exhaustive()
     }
+}
+
+/// The error of a file that has fewer bytes than it had when its length was announced.
+fn named_if_shorter(error: io::Error) -> io::Error {
+    if error.kind() != ErrorKind::UnexpectedEof {
+        return error;
+    }
+    io::Error::new(ErrorKind::UnexpectedEof, "the file became shorter")
 }
 
 /// From how many bytes on the collected pieces are sent (one small piece more may be collected),

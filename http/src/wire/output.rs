@@ -216,7 +216,7 @@ impl OutputBuffer {
     }
 
     /// Begins a chunk of `bytes` bytes, which are not added here.
-    pub(super) fn begin_large_chunk(&mut self, bytes: usize) {
+    pub(super) fn begin_large_chunk(&mut self, bytes: u64) {
         self.end_chunk();
         self.frame(|output| put_chunk_size(output, bytes));
     }

@@ -130,8 +130,17 @@ pub fn current() -> Fiber {
     local::with(|shard| handle_to(shard, &shard.current()))
 }
 
-/// As [`current`]; `None` outside of fibers.
-pub(crate) fn try_current() -> Option<Fiber> {
+/// As [`current`]; `None` outside of fibers: for code that also works on plain threads.
+///
+/// Not a yield point.
+///
+/// ```
+/// use straightline_sched as sched;
+///
+/// assert!(sched::try_current().is_none());
+/// sched::run(|| assert!(sched::try_current().is_some()));
+/// ```
+pub fn try_current() -> Option<Fiber> {
     local::try_with(|shard| shard.try_current().map(|fiber| handle_to(shard, &fiber))).flatten()
 }
 
