@@ -81,7 +81,7 @@ pub trait RequestExt {
     ///
     /// - 415 for a media type other than `application/json` and `application/*+json`, a charset
     ///   other than UTF-8, or a compressed body.
-    /// - 413 for more bytes than [`Request::set_body_limit`] allows, or than 2 MiB without it.
+    /// - 413 for more bytes than [`Request::set_body_limit`] allows, or than 1 MiB without it.
     /// - 400 for what is not JSON (RFC 8259) or not UTF-8, for an empty body, and for more than 127
     ///   levels; where the mistake is stands in the members `line` and `column`.
     /// - 422 for a value that does not fit the type, with the path of the field as the member
