@@ -22,6 +22,7 @@ mod state;
 #[cfg(feature = "_serde")]
 mod whole_body;
 
+pub use coding::DecodedBody;
 #[cfg(feature = "form")]
 pub use forms::empty_as_none;
 pub use forms::{Multipart, MultipartLimits, Part};
