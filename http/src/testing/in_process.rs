@@ -38,8 +38,7 @@ impl InProcess {
         H: for<'r> Handler<'r> + 'static,
     {
         handler.check()?;
-        let handler =
-            Rc::new(move |request: &mut Request| handler.handle(request).into_response());
+        let handler = Rc::new(move |request: &mut Request| handler.handle(request).into_response());
         Ok(Self { handler, settings: Rc::new(settings), peer })
     }
 

@@ -350,16 +350,24 @@ mod tests {
     fn a_whole_response_is_read_by_its_framing() {
         let cases = [
             ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", "200 hi [] keeps"),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\nConnection: close\r\n\r\nhi",
-             "200 hi [] closes"),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\nConnection: close\r\n\r\nhi",
+                "200 hi [] closes",
+            ),
             ("HTTP/1.1 200 OK\r\n\r\nto the end", "200 to the end [] closes"),
             ("HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", "200  [] closes"),
             ("HTTP/1.1 204 No Content\r\n\r\n", "204  [] keeps"),
             ("HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", "304  [] keeps"),
-            ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n\
-              HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "200  [] keeps"),
-            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
-              2;x=y\r\nhi\r\n3\r\n, a\r\n0\r\nSum: 5\r\n\r\n", "200 hi, a [\"sum\"] keeps"),
+            (
+                "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n\
+              HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+                "200  [] keeps",
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
+              2;x=y\r\nhi\r\n3\r\n, a\r\n0\r\nSum: 5\r\n\r\n",
+                "200 hi, a [\"sum\"] keeps",
+            ),
         ];
         for (text, expected) in cases {
             assert_eq!(read_in_pieces(&Method::GET, text).as_deref(), Ok(expected), "{text}");
@@ -379,10 +387,15 @@ mod tests {
             (format!("{chunked}2\r\nhi\r\n0\r\n"), "2 of an unknown number of bytes"),
             (format!("{chunked}2\r\nhi!\r\n0\r\n\r\n"), "longer than its size"),
             (format!("{chunked}-1\r\n\r\n"), "without a size"),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nhi".to_owned(),
-             "not one number"),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned(),
-             "both"),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nhi".to_owned(),
+                "not one number",
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n"
+                    .to_owned(),
+                "both",
+            ),
             ("HTTP/1.1 200 OK\r\nContent-Length: 101\r\n\r\n".to_owned(), "more than 100 bytes"),
             ("hello\r\n\r\n".to_owned(), "not a response"),
         ];

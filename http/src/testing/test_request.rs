@@ -95,9 +95,7 @@ impl<'c> TestRequest<'c> {
     #[track_caller]
     pub fn form(self, value: &impl serde::Serialize) -> Self {
         match serde_html_form::to_string(value) {
-            Ok(body) => {
-                self.header("content-type", "application/x-www-form-urlencoded").body(body)
-            }
+            Ok(body) => self.header("content-type", "application/x-www-form-urlencoded").body(body),
             Err(error) => panic!("not a value for a form: {error}"),
         }
     }

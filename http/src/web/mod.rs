@@ -6,7 +6,6 @@ mod client_address;
 mod coding;
 #[cfg(feature = "cookies")]
 mod cookies;
-#[cfg(feature = "files")]
 mod files;
 mod forms;
 mod html;
@@ -20,5 +19,8 @@ mod request_ext;
 mod router;
 mod state;
 
+#[cfg(feature = "files")]
+pub use files::StaticFiles;
+pub use files::{EntityTag, Ranged, Validators, download};
 pub use negotiation::{AcceptedEncodings, AcceptedLanguages, AcceptedTypes};
 pub use request_ext::RequestExt;

@@ -1,7 +1,8 @@
 //! What the kit reads from a request, as methods.
 
+use super::files::Validators;
 use super::negotiation::{AcceptedEncodings, AcceptedLanguages, AcceptedTypes};
-use crate::message::Request;
+use crate::message::{Request, Response};
 
 /// What the kit reads from a request. Each method belongs to a piece of the kit, whose page says
 /// more.
@@ -14,6 +15,10 @@ pub trait RequestExt {
 
     /// The media types that the client accepts, see [`AcceptedTypes`]. Not a yield point.
     fn accepted_types(&self) -> AcceptedTypes<'_>;
+
+    /// Evaluates the request's conditions: the response if the method must not be performed, a 304
+    /// or a 412. See [`Validators`]. Not a yield point.
+    fn check_conditions(&self, validators: &Validators) -> Option<Response>;
 }
 
 impl RequestExt for Request {
@@ -27,5 +32,9 @@ impl RequestExt for Request {
 
     fn accepted_types(&self) -> AcceptedTypes<'_> {
         AcceptedTypes::of(self.headers())
+    }
+
+    fn check_conditions(&self, validators: &Validators) -> Option<Response> {
+        validators.check(self)
     }
 }

@@ -13,9 +13,7 @@ use straightline::{IntoResponse, Method, Request, Response, Server, StatusCode};
 
 fn handler(request: &mut Request) -> Response {
     match request.path() {
-        "/echo" => {
-            Response::stream(|request, body| request.body().copy_to(body).map(drop))
-        }
+        "/echo" => Response::stream(|request, body| request.body().copy_to(body).map(drop)),
         "/refuse" => (StatusCode::PAYLOAD_TOO_LARGE, "no\n").into_response().close(),
         "/panic" => panic!("on purpose"),
         "/sleep" => {
