@@ -3,4 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod conditions;
+mod ranges;
+mod static_files;
 mod testing_client;
