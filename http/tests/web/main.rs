@@ -4,6 +4,9 @@
 mod common;
 
 mod conditions;
+mod forms;
+mod json;
 mod ranges;
+mod router;
 mod static_files;
 mod testing_client;
