@@ -238,6 +238,8 @@ impl RequestExt for Request {
 
     fn check_conditions(&self, validators: &Validators) -> Option<Response> {
         validators.check(self)
+    }
+
     #[cfg(feature = "form")]
     fn form<T: DeserializeOwned>(&self) -> Result<T, Problem> {
         read_form(self, FORM_BYTES_MAX)
