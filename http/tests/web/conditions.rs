@@ -21,7 +21,7 @@ fn present() -> Validators {
 fn status(validators: &Validators, method: Method, fields: &[(&str, &str)]) -> u16 {
     let mut builder = Request::builder().method(method);
     for (name, value) in fields {
-        builder = builder.header(*name, *value);
+        builder = builder.append(*name, *value);
     }
     let request = builder.build().expect("a request");
     request.check_conditions(validators).map_or(0, |response| response.status().as_u16())
