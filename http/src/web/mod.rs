@@ -13,6 +13,8 @@ mod html;
 mod json;
 pub mod middleware;
 mod negotiation;
+#[cfg(any(feature = "files", feature = "router"))]
+mod original_path;
 mod redirect;
 mod request_ext;
 #[cfg(feature = "router")]

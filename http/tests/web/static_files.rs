@@ -8,7 +8,7 @@ use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{CWD, Mode, mkfifoat};
-use straightline::web::StaticFiles;
+use straightline::web::{Router, StaticFiles};
 use straightline::{Handler, Method, Request, Response, Server, StatusCode};
 
 use crate::common::serve;
@@ -328,6 +328,43 @@ fn a_prefix_is_taken_off_and_stays_in_redirects() {
             let response = ask(&files, target, &[]);
             assert_eq!(response.headers().get("location"), Some(location), "{target}");
         }
+    }
+}
+
+#[test]
+fn a_router_takes_its_prefix_off_and_redirects_keep_it() {
+    let site = Site::new();
+    let admin = Router::new().mount("/{tenant}/files", site.files());
+    let router = Router::new()
+        .mount("/assets", site.files())
+        .nest("/admin", admin)
+        .fallback(|_: &mut Request| (StatusCode::NOT_FOUND, "elsewhere"));
+    let ask = |target: &str| router.handle(&mut request(Method::GET, target, &[]));
+    for (target, location) in [
+        ("/assets/sub?a=b", "/assets/sub/?a=b"),
+        ("/admin/me/files/sub", "/admin/me/files/sub/"),
+        ("/admin/%5Cme/files/sub", "/admin/%5Cme/files/sub/"),
+        ("/admin/a\\b/files/sub", "/admin/a%5Cb/files/sub/"),
+    ] {
+        let response = ask(target);
+        assert_eq!(response.status(), 301, "{target}");
+        assert_eq!(response.headers().get("location"), Some(location), "{target}");
+    }
+    for target in ["/assets/numbers", "/admin/me/files/numbers"] {
+        assert_eq!(body(ask(target)), "0123456789");
+    }
+    assert_eq!(body(ask("/assets/")), "<h1>root</h1>");
+    for target in REFUSED {
+        let status = ask_status(&router, &format!("/assets{target}"));
+        assert!(matches!(status, 0 | 400 | 404), "{target}: {status}");
+    }
+}
+
+/// The status; 0 for a target that no request can have.
+fn ask_status(router: &Router, target: &str) -> u16 {
+    match Request::builder().target(target).build() {
+        Ok(mut request) => router.handle(&mut request).status().as_u16(),
+        Err(_) => 0,
     }
 }
 

@@ -15,6 +15,7 @@ use super::ranged::Ranged;
 use super::variants::{self, Coding};
 use crate::message::{IntoResponse, Problem, Request, Response};
 use crate::server::Handler;
+use crate::web::original_path::original_path;
 
 /// Serves the files of a directory: a [`Handler`], alone or below a path of a router.
 ///
@@ -92,8 +93,8 @@ enum Miss {
     Malformed,
     /// The system's error, which is not about the name.
     System(Errno),
-    /// The folder's path with a slash.
-    Redirect(String),
+    /// The path of a folder does not end with a slash.
+    NoSlash,
 }
 
 impl StaticFiles {
@@ -230,7 +231,7 @@ impl StaticFiles {
         let mut response = match found {
             Ok(response) => response,
             Err(Miss::NotFound) => self.instead(directory, request),
-            Err(Miss::Redirect(path)) => redirect(&self.prefix, &path, request.query()),
+            Err(Miss::NoSlash) => redirect(request),
             Err(Miss::Malformed) => StatusCode::BAD_REQUEST.into_response(),
             Err(Miss::System(errno)) => failed(errno),
         };
@@ -247,7 +248,7 @@ impl StaticFiles {
     fn find(&self, directory: &Directory, request: &Request, name: Name) -> Result<Response, Miss> {
         let is_folder = name.is_folder();
         if is_folder && request.path() == self.prefix {
-            return Err(Miss::Redirect(name.to_folder_path())); // the root, without its slash
+            return Err(Miss::NoSlash); // the root
         }
         let name = if is_folder { name.join(&self.index) } else { name };
         let (file, metadata) = self.open(directory, name.as_bytes())?;
@@ -255,7 +256,7 @@ impl StaticFiles {
             return Ok(self.represent(directory, request, name.as_bytes(), file, &metadata));
         }
         if metadata.is_dir() && !is_folder {
-            return Err(Miss::Redirect(name.to_folder_path()));
+            return Err(Miss::NoSlash);
         }
         Err(Miss::NotFound)
     }
@@ -376,13 +377,16 @@ impl From<Errno> for Miss {
     }
 }
 
-/// The folder's path with a slash. It begins with one slash, and a browser cannot take what follows
-/// for a host.
-fn redirect(prefix: &str, path: &str, query: Option<&str>) -> Response {
-    let place = match query {
-        Some(query) => format!("{prefix}{path}?{query}"),
-        None => format!("{prefix}{path}"),
+/// A redirect to the path of the request with a slash at its end. The path is written anew: it
+/// begins with one slash, and a browser cannot take what follows for a host.
+fn redirect(request: &Request) -> Response {
+    let Ok(name) = Name::decode(original_path(request), true) else {
+        return StatusCode::NOT_FOUND.into_response();
     };
+    let mut place = name.to_folder_path();
+    if let Some(query) = request.query() {
+        place.extend(["?", query]);
+    }
     let mut response = StatusCode::MOVED_PERMANENTLY.into_response();
     match response.try_set_header(header::LOCATION, place) {
         Ok(()) => response,
