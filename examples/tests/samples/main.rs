@@ -7,7 +7,9 @@ mod https;
 mod operating;
 mod playground;
 mod servers;
+#[cfg(feature = "web")]
+mod static_site;
 mod without_c;
 
 /// The samples that are HTTP servers.
-const SERVERS: [&str; 4] = ["hello", "bench_server", "fanout", "playground"];
+const SERVERS: [&str; 5] = ["hello", "bench_server", "fanout", "playground", "static_site"];

@@ -40,7 +40,7 @@ fn attachment(name: &str) -> String {
     if name.is_empty() {
         return value;
     }
-    // Clients disagree about backslashes and percent signs in the quoted form (RFC 6266 appendix D).
+    // Clients disagree about backslashes and percent signs in quotes (RFC 6266 appendix D).
     let is_plain = |c: char| matches!(c, ' '..='~') && !matches!(c, '"' | '\\' | '%');
     value.push_str("; filename=\"");
     value.extend(name.chars().map(|c| if is_plain(c) { c } else { '_' }));

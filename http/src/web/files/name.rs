@@ -72,8 +72,8 @@ impl Name {
         self
     }
 
-    /// The path of this name as a folder: with a slash at its end, and with only such bytes as every
-    /// client takes for themselves.
+    /// The path of this name as a folder: with a slash at its end, and with only such bytes as no
+    /// client takes for something else.
     pub(crate) fn to_folder_path(&self) -> String {
         let mut path = "/".to_owned();
         for &byte in &self.bytes {
@@ -217,7 +217,8 @@ mod tests {
             let segments: Vec<_> = name.bytes.split(|&byte| byte == b'/').collect();
             let is_root = name.bytes.is_empty();
             let again = Name::decode(&name.to_folder_path(), shows_dotfiles);
-            (is_root || segments.iter().all(|part| !part.is_empty() && *part != b"." && *part != b".."))
+            let is_below = |part: &&[u8]| !part.is_empty() && *part != b"." && *part != b"..";
+            (is_root || segments.iter().all(is_below))
                 && !name.bytes.contains(&0)
                 && again.is_ok_and(|again| again.bytes == name.bytes && again.is_folder)
         }

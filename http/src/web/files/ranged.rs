@@ -31,8 +31,8 @@ use crate::message::{
 /// | 304, 412 | by the conditions, see [`Validators`] |
 /// | 416 | none of the parts exists |
 ///
-/// (1) It is malformed, has another unit than `bytes`, names more than 100 parts, belongs to another
-/// method than GET, or `If-Range` names another state.
+/// (1) It is malformed, has another unit than `bytes`, names more than 100 parts, belongs to
+/// another method than GET, or `If-Range` names another state.
 ///
 /// Parts that overlap become one, so a response never has more than the length of the source, and
 /// a head for each of at most 100 parts.

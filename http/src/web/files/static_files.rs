@@ -21,7 +21,7 @@ use crate::web::original_path::original_path;
 ///
 /// | request | response |
 /// |---|---|
-/// | a file | 200, and [206, 304, 412, 416](Ranged) by the conditions and the `Range` of the request |
+/// | a file | 200; [206, 304, 412, 416](Ranged) by the request's conditions and its `Range` |
 /// | a folder, with a slash at the end of the path | the file `index.html` in it, or 404 |
 /// | a folder, without it | 301 to the same path with a slash; the query is kept |
 /// | another method than GET and HEAD | 405 |
@@ -206,9 +206,11 @@ impl StaticFiles {
     ///
     /// # let downloads = std::env::temp_dir();
     /// let files = StaticFiles::new(downloads);
-    /// let members_only = move |request: &mut Request| match request.headers().get("authorization") {
-    ///     Some("Bearer swordfish") => files.respond(request),
-    ///     _ => Response::new(StatusCode::UNAUTHORIZED).header("www-authenticate", "Bearer"),
+    /// let members_only = move |request: &mut Request| {
+    ///     match request.headers().get("authorization") {
+    ///         Some("Bearer swordfish") => files.respond(request),
+    ///         _ => Response::new(StatusCode::UNAUTHORIZED).header("www-authenticate", "Bearer"),
+    ///     }
     /// };
     /// Server::builder().bind("127.0.0.1:0").build(members_only)?;
     /// # Ok::<(), std::io::Error>(())
