@@ -7,6 +7,7 @@ use std::str::FromStr;
 use serde::de::DeserializeOwned;
 
 use super::coding::DecodedBody;
+use super::files::Validators;
 #[cfg(feature = "form")]
 use super::forms::{FORM_BYTES_MAX, read_form, read_query};
 use super::forms::{Multipart, MultipartLimits};
@@ -15,7 +16,7 @@ use super::json::{JSON_BYTES_MAX, read_json};
 use super::negotiation::{AcceptedEncodings, AcceptedLanguages, AcceptedTypes};
 #[cfg(feature = "router")]
 use super::router::{self, Params};
-use crate::message::{Problem, Request};
+use crate::message::{Problem, Request, Response};
 
 /// What the kit reads from a request. Each method belongs to a piece of the kit, whose page says
 /// more.
@@ -28,6 +29,10 @@ pub trait RequestExt {
 
     /// The media types that the client accepts, see [`AcceptedTypes`]. Not a yield point.
     fn accepted_types(&self) -> AcceptedTypes<'_>;
+
+    /// Evaluates the request's conditions: the response if the method must not be performed, a 304
+    /// or a 412. See [`Validators`]. Not a yield point.
+    fn check_conditions(&self, validators: &Validators) -> Option<Response>;
 
     /// The body, which is a form (`application/x-www-form-urlencoded`), as a value. A name that
     /// repeats is for a `Vec`; an empty value is `None` for a number, and
@@ -239,6 +244,10 @@ impl RequestExt for Request {
 
     fn accepted_types(&self) -> AcceptedTypes<'_> {
         AcceptedTypes::of(self.headers())
+    }
+
+    fn check_conditions(&self, validators: &Validators) -> Option<Response> {
+        validators.check(self)
     }
 
     #[cfg(feature = "form")]
