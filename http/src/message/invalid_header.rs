@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue, header};
 
 /// A header field that cannot be set: its name or its value is not valid, the server writes the
 /// field itself, or there is no room for it.
@@ -51,6 +51,17 @@ where
             Err(InvalidHeader(format!("not a value for the header field `{name}`: {error}")))
         }
     }
+}
+
+/// A field of a response that the server does not write itself.
+pub(crate) fn allowed(
+    field: (HeaderName, HeaderValue),
+) -> Result<(HeaderName, HeaderValue), InvalidHeader> {
+    let own = [header::CONNECTION, header::CONTENT_LENGTH, header::DATE, header::TRANSFER_ENCODING];
+    if own.contains(&field.0) {
+        return Err(InvalidHeader(format!("the server writes `{}` itself", field.0)));
+    }
+    Ok(field)
 }
 
 /// The value of a checked call that has no error to return.

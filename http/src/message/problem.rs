@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt::{self, Write};
+use std::io;
 
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
@@ -10,6 +11,7 @@ use super::into_response::IntoResponse;
 use super::invalid_header::{checked, expect_valid};
 use super::response::Response;
 use super::response_body::{Cause, ResponseBody};
+use crate::body_error::BodyError;
 use crate::telemetry::escape_json;
 
 /// An error with its response: problem details, `application/problem+json` (RFC 9457).
@@ -17,11 +19,12 @@ use crate::telemetry::escape_json;
 /// All errors of [`web`](crate::web) are problems, so a handler that returns
 /// `Result<_, Problem>` or `Result<_, HandlerError>` may use `?` on each of them.
 ///
-/// What stands in a problem is for the client. An error of the program's own belongs behind it, with
-/// [`with_source`](Self::with_source): the client does not see it, and
-/// [`Event::ResponseFailed`](crate::Event::ResponseFailed) reports it. There is no conversion from
-/// other errors, so no text of theirs reaches a client by mistake; for any error that becomes a 500
-/// there is [`HandlerError`](crate::HandlerError).
+/// What stands in a problem is for the client. An error of the program's own belongs behind it,
+/// with [`with_source`](Self::with_source): the client does not see it, and
+/// [`Event::ResponseFailed`](crate::Event::ResponseFailed) reports it.
+/// [`internal`](Self::internal) makes such a problem of any error. `?` does it for `std::io`
+/// errors, and keeps the status of a [`BodyError`]; for `?` on any error there is
+/// [`HandlerError`](crate::HandlerError). So no text of an error reaches a client by mistake.
 ///
 /// ```
 /// use straightline::{IntoResponse, Problem, Request, StatusCode};
@@ -79,6 +82,20 @@ impl Problem {
         Self { inner: Box::new(inner) }
     }
 
+    /// A 500 that says nothing about `error`, which is reported.
+    ///
+    /// ```
+    /// use straightline::{Problem, Request};
+    ///
+    /// fn answer(_: &mut Request) -> Result<String, Problem> {
+    ///     let number: u64 = "42".parse().map_err(Problem::internal)?;
+    ///     Ok(format!("{number}\n"))
+    /// }
+    /// ```
+    pub fn internal(error: impl Error + 'static) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR).with_source(error)
+    }
+
     /// A URI that names the kind of problem; its page may explain it. Without one, `about:blank` is
     /// meant: the status says all.
     pub fn with_type(mut self, uri: impl Into<Cow<'static, str>>) -> Self {
@@ -117,6 +134,34 @@ impl Problem {
             self.inner.members.push((name, value));
         }
         self
+    }
+
+    /// Adds a member whose value is a list or has members itself, such as the errors of several
+    /// fields; see [`with_member`](Self::with_member).
+    ///
+    /// A value that cannot be JSON (such as a map whose keys are not text) makes a problem without
+    /// that member, and the error is reported as the [source](Self::with_source), unless there is
+    /// one.
+    ///
+    /// ```
+    /// use straightline::{Problem, StatusCode};
+    ///
+    /// let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY)
+    ///     .with_json("fields", &["title", "done"]);
+    /// ```
+    #[cfg(feature = "json")]
+    pub fn with_json(
+        mut self,
+        name: impl Into<Cow<'static, str>>,
+        value: &(impl serde::Serialize + ?Sized),
+    ) -> Self {
+        match serde_json::to_string(value) {
+            Ok(json) => self.with_member(name, ProblemValue(json)),
+            Err(error) => {
+                self.inner.source.get_or_insert_with(|| Box::new(error));
+                self
+            }
+        }
     }
 
     /// Adds a header field to the response, such as `Retry-After`.
@@ -164,7 +209,8 @@ impl Problem {
         self.inner.detail.as_deref()
     }
 
-    fn title(&self) -> &str {
+    /// The text about the kind of problem.
+    pub fn title(&self) -> &str {
         let reason = self.inner.status.canonical_reason();
         self.inner.title.as_deref().unwrap_or(reason.unwrap_or("Error"))
     }
@@ -239,6 +285,31 @@ impl From<StatusCode> for Problem {
     }
 }
 
+impl From<BodyError> for Problem {
+    /// A problem with the [status](BodyError::status) and the text of the error.
+    fn from(error: BodyError) -> Self {
+        let problem = Self::new(error.status());
+        match error {
+            // The program's own mistake.
+            BodyError::Declined | BodyError::Busy => problem.with_source(error),
+            // There will be memory when other requests are done.
+            BodyError::NoMemory => problem.with_header(header::RETRY_AFTER, "1"),
+            _ => problem.with_detail(error.to_string()),
+        }
+    }
+}
+
+impl From<io::Error> for Problem {
+    /// A [`BodyError`] keeps its status. Any other error is a 500 that says nothing about it, and
+    /// [`Event::ResponseFailed`](crate::Event::ResponseFailed) reports it.
+    fn from(error: io::Error) -> Self {
+        match BodyError::of(&error) {
+            Some(error) => Self::from(error),
+            None => Self::internal(error),
+        }
+    }
+}
+
 impl From<&str> for ProblemValue {
     fn from(text: &str) -> Self {
         let mut json = String::new();
@@ -269,7 +340,7 @@ macro_rules! numbers {
     };
 }
 
-numbers!(i32 i64 u16 u32 u64 usize);
+numbers!(i8 i16 i32 i64 isize u8 u16 u32 u64 usize);
 
 /// The members of the standard.
 const STANDARD: [&str; 5] = ["type", "title", "status", "detail", "instance"];

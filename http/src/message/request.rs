@@ -315,8 +315,8 @@ impl Request {
         self.link.pacing.set_min_body_rate(pace);
     }
 
-    /// Bounds the body from now on: reads fail with [`BodyError::TooLong`] beyond `bytes_max` bytes,
-    /// and at once if the client has announced more. The last call counts. The server's own
+    /// Bounds the body from now on: reads fail with [`BodyError::TooLong`] beyond `bytes_max`
+    /// bytes, and at once if the client has announced more. The last call counts. The server's own
     /// [limit](crate::Limits::body_bytes) stays: it is the most that any handler may allow.
     ///
     /// Not a yield point.
@@ -334,6 +334,13 @@ impl Request {
     pub fn set_body_limit(&mut self, bytes_max: u64) {
         let limit = BodyLimit { bytes_max, left: bytes_max };
         self.body_limit = Some(Box::new(Cell::new(limit)));
+    }
+
+    /// The bound that [`set_body_limit`](Self::set_body_limit) has set, in bytes; `None` without one.
+    ///
+    /// Not a yield point.
+    pub fn body_limit(&self) -> Option<u64> {
+        self.body_limit.as_ref().map(|limit| limit.get().bytes_max)
     }
 
     /// What wrappers have attached to the request. Not a yield point.

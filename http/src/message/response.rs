@@ -10,7 +10,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 
 use super::body_writer::BodyWriter;
 use super::file_body;
-use super::invalid_header::{InvalidHeader, checked, expect_valid};
+use super::invalid_header::{InvalidHeader, allowed, checked, expect_valid};
 use super::request::Request;
 use super::response_body::{Cause, ResponseBody, Streamed};
 use crate::proto::{Headers, ResponseHead};
@@ -457,7 +457,23 @@ impl Response {
         V: TryInto<HeaderValue>,
         V::Error: fmt::Display,
     {
-        self.head.fields.push(expect_valid(checked(name, value).and_then(allowed)));
+        expect_valid(self.try_append_header(name, value));
+    }
+
+    /// As [`append_header`](Self::append_header), for names and values from outside.
+    ///
+    /// # Errors
+    ///
+    /// Where [`header`](Self::header) panics. The response stays as it is then.
+    pub fn try_append_header<N, V>(&mut self, name: N, value: V) -> Result<(), InvalidHeader>
+    where
+        N: TryInto<HeaderName>,
+        N::Error: fmt::Display,
+        V: TryInto<HeaderValue>,
+        V::Error: fmt::Display,
+    {
+        self.head.fields.push(checked(name, value).and_then(allowed)?);
+        Ok(())
     }
 
     /// Removes all header fields of that name. Text and bytes keep their default content type.
@@ -562,15 +578,6 @@ impl Response {
             && self.head.fields.iter().any(|(name, _)| *name == header::CONTENT_TYPE);
         if is_set { None } else { self.body.content_type() }
     }
-}
-
-/// A field that the server does not write itself.
-fn allowed(field: (HeaderName, HeaderValue)) -> Result<(HeaderName, HeaderValue), InvalidHeader> {
-    let own = [header::CONNECTION, header::CONTENT_LENGTH, header::DATE, header::TRANSFER_ENCODING];
-    if own.contains(&field.0) {
-        return Err(InvalidHeader::new(format!("the server writes `{}` itself", field.0)));
-    }
-    Ok(field)
 }
 
 impl fmt::Debug for Response {

@@ -19,6 +19,19 @@ mod request_ext;
 #[cfg(feature = "router")]
 mod router;
 mod state;
+#[cfg(feature = "_serde")]
+mod whole_body;
 
+#[cfg(feature = "form")]
+pub use forms::empty_as_none;
+pub use forms::{Multipart, MultipartLimits, Part};
+#[cfg(feature = "json")]
+pub use json::Json;
 pub use negotiation::{AcceptedEncodings, AcceptedLanguages, AcceptedTypes};
 pub use request_ext::RequestExt;
+#[cfg(feature = "router")]
+pub use router::{
+    MethodRouter, Params, RouteHandler, Router, any, delete, get, head, on, options, patch, post,
+    put,
+};
+pub use state::PerShard;

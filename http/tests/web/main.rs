@@ -3,4 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod forms;
+mod json;
+mod router;
 mod testing_client;

@@ -1,0 +1,216 @@
+//! JSON in requests and responses.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize, Serializer};
+use straightline::testing::{Client, TestResponse};
+use straightline::web::{Json, RequestExt};
+use straightline::{IntoResponse, Problem, Request};
+
+use crate::common::{Running, serve};
+
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Todo {
+    title: String,
+    #[serde(default)]
+    tags: Vec<Tag>,
+}
+
+#[derive(Deserialize, Serialize)]
+struct Tag {
+    weight: u8,
+}
+
+fn echo(request: &mut Request) -> Result<impl IntoResponse + use<>, Problem> {
+    Ok(Json(request.json::<Todo>()?))
+}
+
+fn send(content_type: &str, body: impl Into<Vec<u8>>) -> TestResponse {
+    Client::new(echo).post("/").header("content-type", content_type).body(body).send()
+}
+
+fn json(body: impl Into<Vec<u8>>) -> TestResponse {
+    send("application/json", body)
+}
+
+#[track_caller]
+fn assert_problem(response: &TestResponse, status: u16, detail: &str) {
+    response.assert_status(status).assert_header("content-type", "application/problem+json");
+    let problem: serde_json::Value = response.json();
+    assert_eq!(problem["status"], status);
+    let found = problem["detail"].as_str().unwrap_or_default();
+    assert!(found.contains(detail), "`{found}` has no `{detail}`");
+}
+
+#[test]
+fn what_is_sent_comes_back() {
+    let text = r#"{"title":"é \"quoted\" \u0000","tags":[{"weight":7}]}"#;
+    json(text)
+        .assert_status(200)
+        .assert_header("content-type", "application/json")
+        .assert_text(text);
+}
+
+#[test]
+fn another_media_type_is_a_415_that_says_which_is_right() {
+    let body = r#"{"title":"a"}"#;
+    for right in
+        ["application/json", "Application/Json ; charset=\"UTF-8\"", "application/vnd.a+json"]
+    {
+        send(right, body).assert_status(200);
+    }
+    for wrong in ["text/plain", "text/json", "application/x-www-form-urlencoded", "json", ""] {
+        let response = send(wrong, body);
+        assert_problem(&response, 415, "application/json");
+        response.assert_header("accept", "application/json");
+    }
+    assert_problem(&send("application/json;charset=utf-16", body), 415, "UTF-8");
+    assert_problem(&Client::new(echo).post("/").body(body).send(), 415, "no type");
+    let compressed = Client::new(echo)
+        .post("/")
+        .header("content-type", "application/json")
+        .header("content-encoding", "gzip")
+        .body(body)
+        .send();
+    assert_problem(&compressed, 415, "compressed");
+    compressed.assert_header("accept-encoding", "identity");
+}
+
+#[test]
+fn what_is_not_json_is_a_400_with_the_place() {
+    let cases: [(&[u8], &str); 14] = [
+        (b"", "empty"),
+        (b" \n", "empty"),
+        (b"{", "EOF while parsing"),
+        (b"{\"title\":\"a\"", "EOF while parsing"),
+        (b"{\"title\":\"a\"} x", "trailing characters at line 1 column 15"),
+        (b"{\"title\":\"a\"}{}", "trailing characters"),
+        (b"{\"title\":\"a\",}", "trailing comma"),
+        (b"{title:\"a\"}", "key must be a string"),
+        (b"{\"title\":'a'}", "expected value"),
+        (b"{\"title\":\"a\nb\"}", "control character"),
+        (b"{\"title\":\"\\ud800\"}", "unexpected end of hex escape"),
+        (b"{\"title\":\"\xff\"}", "not UTF-8: the byte at 10"),
+        (b"\xef\xbb\xbf{\"title\":\"a\"}", "expected value"),
+        (b"NaN", "expected"),
+    ];
+    for (body, detail) in cases {
+        assert_problem(&json(body), 400, detail);
+    }
+    let problem: serde_json::Value = json("{\n  \"title\": tru\n}").json();
+    assert_eq!((&problem["line"], &problem["column"]), (&2.into(), &14.into()));
+}
+
+#[test]
+fn a_value_that_does_not_fit_is_a_422_with_the_path_of_the_field() {
+    let cases = [
+        ("{}", None, "missing field `title`"),
+        ("[1]", Some("title"), "title: invalid type: integer `1`"),
+        ("null", None, "invalid type: null"),
+        (r#"{"title":5}"#, Some("title"), "title: invalid type: integer `5`"),
+        (r#"{"title":"a","title":"b"}"#, None, "duplicate field `title`"),
+        (r#"{"title":"a","colour":1}"#, Some("colour"), "colour: unknown field `colour`"),
+        (r#"{"title":"a","tags":[{"weight":1},{"weight":300}]}"#, Some("tags[1].weight"), "300"),
+        (r#"{"title":"a","tags":[{}]}"#, Some("tags[0]"), "missing field `weight`"),
+    ];
+    for (body, field, detail) in cases {
+        let response = json(body);
+        assert_problem(&response, 422, detail);
+        let problem: serde_json::Value = response.json();
+        assert_eq!(problem["field"].as_str(), field, "{body}");
+    }
+}
+
+#[test]
+fn a_mistake_is_not_sent_back_whole() {
+    let long = "é".repeat(100_000);
+    for body in [format!(r#"{{"title":"a","{long}":1}}"#), format!("\"{long}\"")] {
+        let response = json(body);
+        assert_problem(&response, 422, "...");
+        assert!(response.bytes().len() < 8192, "{}", response.bytes().len());
+    }
+    assert!(send(&"x".repeat(4000), "").bytes().len() < 1000);
+}
+
+#[test]
+fn a_body_that_is_too_long_is_a_413() {
+    let long = format!(r#"{{"title":"{}"}}"#, "x".repeat(2 << 20));
+    assert_problem(&json(&*long), 413, "more than 2097152 bytes");
+    let client = |bytes_max| {
+        Client::new(move |request: &mut Request| {
+            request.set_body_limit(bytes_max);
+            request.json::<Todo>().map(|todo| format!("{}\n", todo.title.len()))
+        })
+    };
+    let post = |bytes_max, body: &str| {
+        let client = client(bytes_max);
+        let request = client.post("/").header("content-type", "application/json");
+        let chunked = client.post("/").header("content-type", "application/json").chunked();
+        [request.body(body).send(), chunked.body(body).send()]
+    };
+    for response in post(4 << 20, &long) {
+        response.assert_status(200).assert_text("2097152\n");
+    }
+    for response in post(12, r#"{"title":""}"#) {
+        response.assert_status(200);
+    }
+    for response in post(12, r#"{"title":"a"}"#) {
+        assert_problem(&response, 413, "more than 12 bytes");
+    }
+}
+
+/// On a fiber, whose stack is small, and without the optimisations of a release build.
+#[test]
+fn deep_json_does_not_end_the_stack() {
+    let server = serve(|request: &mut Request| -> Result<_, Problem> {
+        Ok(Json(request.json::<serde_json::Value>()?))
+    });
+    let typed = serve(|request: &mut Request| -> Result<_, Problem> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "lowercase")]
+        enum Nested {
+            Leaf(u32),
+            Node(Box<Nested>),
+        }
+        fn depth(nested: &Nested) -> u32 {
+            match nested {
+                Nested::Leaf(depth) => *depth,
+                Nested::Node(nested) => depth(nested) + 1,
+            }
+        }
+        Ok(depth(&request.json::<Nested>()?).to_string())
+    });
+    let post = |server: &Running, body: &str| {
+        let client = Client::connect(server.address);
+        client.post("/").header("content-type", "application/json").body(body).send()
+    };
+    let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+    let objects = |depth: usize, leaf: &str| {
+        format!("{}{leaf}{}", "{\"node\":".repeat(depth), "}".repeat(depth))
+    };
+    post(&server, &nested(127)).assert_status(200);
+    for depth in [128, 100_000] {
+        for body in [nested(depth), "[".repeat(depth), objects(depth, "1")] {
+            assert_problem(&post(&server, &body), 400, "recursion limit exceeded");
+        }
+    }
+    let leaf = "{\"leaf\":5}";
+    post(&typed, &objects(60, leaf)).assert_status(200).assert_text("65");
+    post(&typed, &objects(62, "{\"leaf\":-5}")).assert_status(422);
+    post(&typed, &objects(100_000, leaf)).assert_status(400);
+}
+
+#[test]
+fn a_value_that_cannot_be_json_is_a_500_that_says_nothing() {
+    struct Secret;
+    impl Serialize for Secret {
+        fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+            Err(serde::ser::Error::custom("swordfish"))
+        }
+    }
+    let client = Client::new(|_: &mut Request| (straightline::StatusCode::CREATED, Json(Secret)));
+    client.get("/").send().assert_status(500).assert_text("Internal Server Error\n");
+    let keys = Client::new(|_: &mut Request| Json(HashMap::from([(vec![1], 2)])));
+    keys.get("/").send().assert_status(500).assert_text("Internal Server Error\n");
+}
