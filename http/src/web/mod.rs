@@ -22,9 +22,13 @@ mod state;
 #[cfg(feature = "_serde")]
 mod whole_body;
 
+#[cfg(feature = "cookies")]
+pub use cookies::{CookieKeys, Cookies, InvalidSecret, SameSite, SetCookie};
 #[cfg(feature = "form")]
 pub use forms::empty_as_none;
+pub use html::Html;
 #[cfg(feature = "json")]
 pub use json::Json;
 pub use negotiation::{AcceptedEncodings, AcceptedLanguages, AcceptedTypes};
+pub use redirect::{Redirect, local_target};
 pub use request_ext::RequestExt;

@@ -3,6 +3,8 @@
 #[cfg(feature = "_serde")]
 use serde::de::DeserializeOwned;
 
+#[cfg(feature = "cookies")]
+use super::cookies::Cookies;
 #[cfg(feature = "form")]
 use super::forms::{FORM_BYTES_MAX, read_form, read_query};
 #[cfg(feature = "json")]
@@ -23,6 +25,10 @@ pub trait RequestExt {
 
     /// The media types that the client accepts, see [`AcceptedTypes`]. Not a yield point.
     fn accepted_types(&self) -> AcceptedTypes<'_>;
+
+    /// The cookies that the client has sent, see [`Cookies`]. Not a yield point.
+    #[cfg(feature = "cookies")]
+    fn cookies(&self) -> Cookies<'_>;
 
     /// The body, which is a form (`application/x-www-form-urlencoded`), as a value. A name that
     /// repeats is for a `Vec`; an empty value is `None` for a number, and
@@ -154,6 +160,11 @@ impl RequestExt for Request {
 
     fn accepted_types(&self) -> AcceptedTypes<'_> {
         AcceptedTypes::of(self.headers())
+    }
+
+    #[cfg(feature = "cookies")]
+    fn cookies(&self) -> Cookies<'_> {
+        Cookies::of(self.headers())
     }
 
     #[cfg(feature = "form")]
