@@ -45,6 +45,12 @@ pub enum BodyError {
     TooLong(u64),
     /// A line of the body is not UTF-8: 400.
     NotText,
+    /// The bytes of the body are not what its head says they are, such as a multipart body without
+    /// its last boundary, or gzip with a wrong checksum: 400. The text says what is wrong.
+    Malformed(&'static str),
+    /// A part of the body exceeds a limit of the handler, such as the number of parts: 413. The
+    /// text names the limit.
+    LimitExceeded(&'static str),
     /// There is no memory for the bytes that were received: 503.
     NoMemory,
     /// The client waited with `Expect: 100-continue` until the server asks for the body, and got a
@@ -60,12 +66,18 @@ impl BodyError {
         error.get_ref()?.downcast_ref().copied()
     }
 
-    /// The status of the response that tells the client.
+    /// The status of the response that a client gets for this error. Not a yield point.
+    ///
+    /// ```
+    /// use straightline::{BodyError, StatusCode};
+    ///
+    /// assert_eq!(BodyError::TooLong(100).status(), StatusCode::PAYLOAD_TOO_LARGE);
+    /// ```
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Refused(refusal) => refusal.kind.status(),
-            Self::TooLong(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Disconnected(_) | Self::NotText => StatusCode::BAD_REQUEST,
+            Self::TooLong(_) | Self::LimitExceeded(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Disconnected(_) | Self::NotText | Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::TimedOut(_) => StatusCode::REQUEST_TIMEOUT,
             Self::NoMemory => StatusCode::SERVICE_UNAVAILABLE,
             Self::Declined | Self::Busy => StatusCode::INTERNAL_SERVER_ERROR,
@@ -91,6 +103,7 @@ impl fmt::Display for BodyError {
                 write!(f, "the request body, or a line of it, has more than {limit} bytes")
             }
             Self::NotText => f.write_str("a line of the request body is not UTF-8"),
+            Self::Malformed(what) | Self::LimitExceeded(what) => f.write_str(what),
             Self::NoMemory => f.write_str("no memory for the request"),
             Self::Declined => f.write_str("the client was not asked for its body"),
             Self::Busy => f.write_str("another fiber is reading this request body"),
@@ -105,8 +118,10 @@ impl From<BodyError> for io::Error {
         let kind = match error {
             BodyError::Disconnected(kind) => kind,
             BodyError::TimedOut(_) => ErrorKind::TimedOut,
-            BodyError::Refused(_) | BodyError::NotText => ErrorKind::InvalidData,
-            BodyError::TooLong(_) => ErrorKind::FileTooLarge,
+            BodyError::Refused(_) | BodyError::NotText | BodyError::Malformed(_) => {
+                ErrorKind::InvalidData
+            }
+            BodyError::TooLong(_) | BodyError::LimitExceeded(_) => ErrorKind::FileTooLarge,
             BodyError::NoMemory => ErrorKind::OutOfMemory,
             BodyError::Declined | BodyError::Busy => ErrorKind::InvalidInput,
         };

@@ -132,8 +132,9 @@ pub use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
 
 pub use body_error::BodyError;
 pub use config::{
-    Address, AddressError, AllStuck, Capacity, CapacityLimit, MinRate, OnDisconnect,
-    OverloadPolicy, PanicPolicy, Peer, Phase, Setting, SettingOrigin, Settings, Timeout, Timeouts,
+    Address, AddressError, AllStuck, Capacity, CapacityLimit, MinRate, NetworkError, Networks,
+    OnDisconnect, OverloadPolicy, PanicPolicy, Peer, Phase, Setting, SettingOrigin, Settings,
+    Timeout, Timeouts,
 };
 pub use conn::{ErrorContext, Next};
 pub use control::{ConnectionEnd, Metrics, ServerHandle};
@@ -141,7 +142,7 @@ pub use message::{
     Body, BodyWriter, Extensions, HandlerError, IntoResponse, InvalidHeader, InvalidRequest, Lines,
     Problem, ProblemValue, Request, RequestBuilder, Response, ResponseBody,
 };
-pub use proto::{Headers, HeadersIter, Limits, Refusal, RefusalKind};
+pub use proto::{Headers, HeadersIter, Limits, ProxyHeaderError, Refusal, RefusalKind};
 pub use server::{Handler, LocalServer, Server, ServerBuilder, Shareable, ShutdownReport};
 pub use signal::ShutdownSignal;
 pub use telemetry::{

@@ -6,8 +6,10 @@ mod contract;
 mod https;
 mod operating;
 mod playground;
+#[cfg(feature = "web")]
+mod routing;
 mod servers;
 mod without_c;
 
 /// The samples that are HTTP servers.
-const SERVERS: [&str; 4] = ["hello", "bench_server", "fanout", "playground"];
+const SERVERS: [&str; 5] = ["hello", "bench_server", "fanout", "playground", "routing"];

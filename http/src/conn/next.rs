@@ -53,7 +53,6 @@ impl<'n> Next<'n> {
     }
 
     /// For wrappers that a handler calls: they share its time, and a panic passes through them.
-    #[allow(dead_code)] // until the router uses it
     pub(crate) fn inside(
         wrappers: &'n [Arc<Wrapper>],
         handler: &'n dyn Fn(&mut Request) -> Response,

@@ -4,7 +4,8 @@
 //! is. `gap` skips the empty lines between requests, `head` parses a request's head with `scan`,
 //! which finds the ends of names and values, `framing` finds where the body ends, `chunked` decodes
 //! and encodes chunked bodies, `fields` is the view of the parsed fields, `refusal` names every
-//! reason to refuse a request, and `encode` writes the head of a response.
+//! reason to refuse a request, and `encode` writes the head of a response. `proxy_header` is the header
+//! of the PROXY protocol, in front of all requests of a connection.
 
 mod chars;
 mod chunked;
@@ -14,6 +15,7 @@ mod framing;
 mod gap;
 mod head;
 mod limits;
+mod proxy_header;
 mod refusal;
 mod scan;
 
@@ -30,4 +32,6 @@ pub(crate) use framing::BodyLength;
 pub(crate) use gap::Gap;
 pub(crate) use head::{Head, HeadParser};
 pub use limits::Limits;
+pub use proxy_header::ProxyHeaderError;
+pub(crate) use proxy_header::{PROXY_HEADER_BYTES_MAX, ProxyHeader, ProxySource};
 pub use refusal::{Refusal, RefusalKind};

@@ -18,6 +18,8 @@ mod panics;
 mod plain;
 mod prometheus;
 mod route_counters;
+#[cfg(feature = "router")]
+mod route_names;
 #[cfg(feature = "_tls")]
 mod tls_metrics;
 
@@ -37,6 +39,8 @@ pub(crate) use panics::{contain, message_of, record_places, take_place};
 pub(crate) use prometheus::Exposition;
 pub(crate) use route_counters::RouteCounters;
 pub use route_counters::RouteNumbers;
+#[cfg(feature = "router")]
+pub(crate) use route_names::kept_name;
 #[cfg(feature = "_tls")]
 pub use tls_metrics::TlsMetrics;
 #[cfg(feature = "_tls")]

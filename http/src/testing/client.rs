@@ -26,9 +26,9 @@ impl Client {
     /// A client that calls `handler` in process, without sockets: a function, a closure or a
     /// router.
     ///
-    /// Each request has a server of its own on the calling fiber's shard, with the default settings.
-    /// On a plain thread a shard runs for the time of the request, so the handler may wait there as
-    /// well. What the handler has [spawned](crate::ServerHandle::spawn) on its server ends before
+    /// Each request has a server of its own on the calling fiber's shard, with the default
+    /// settings. On a plain thread a shard runs for the time of the request, so the handler may
+    /// wait there as well. What the handler has [spawned](crate::ServerHandle::spawn) on its server ends before
     /// the response is returned. Faults, such as a handler's panic, are told on standard error.
     ///
     /// # Panics
@@ -69,10 +69,9 @@ impl Client {
     ///     next.run(request).header("x-mark", "1")
     /// }
     ///
-    /// let limits = Limits::default().with_fields(4);
     /// let client = Client::with_settings(
     ///     |_: &mut Request| "hi\n",
-    ///     move |server| server.limits(limits).wrap(marked),
+    ///     |server| server.limits(Limits::default().with_fields(4)).wrap(marked),
     /// );
     /// client.get("/").send().assert_header("x-mark", "1");
     /// let many = client.get("/").header("a", "1").header("b", "2").header("c", "3");

@@ -176,9 +176,9 @@ impl TestResponse {
     ///
     /// ```
     /// use straightline::testing::Client;
-    /// use straightline::{Request, StatusCode};
+    /// use straightline::{Problem, Request, StatusCode};
     ///
-    /// let client = Client::new(|_: &mut Request| straightline::Problem::new(StatusCode::CONFLICT));
+    /// let client = Client::new(|_: &mut Request| Problem::new(StatusCode::CONFLICT));
     /// let expected = serde_json::json!({"title": "Conflict", "status": 409});
     /// client.get("/").send().assert_status(409).assert_json(&expected);
     /// ```

@@ -22,13 +22,21 @@ mod state;
 #[cfg(feature = "_serde")]
 mod whole_body;
 
+pub use coding::DecodedBody;
 #[cfg(feature = "cookies")]
 pub use cookies::{CookieKeys, Cookies, InvalidSecret, SameSite, SetCookie};
 #[cfg(feature = "form")]
 pub use forms::empty_as_none;
+pub use forms::{Multipart, MultipartLimits, Part};
 pub use html::Html;
 #[cfg(feature = "json")]
 pub use json::Json;
 pub use negotiation::{AcceptedEncodings, AcceptedLanguages, AcceptedTypes};
 pub use redirect::{Redirect, local_target};
 pub use request_ext::RequestExt;
+#[cfg(feature = "router")]
+pub use router::{
+    MethodRouter, Params, RouteHandler, Router, any, delete, get, head, on, options, patch, post,
+    put,
+};
+pub use state::PerShard;

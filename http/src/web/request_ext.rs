@@ -1,18 +1,23 @@
 //! What the kit reads from a request, as methods.
 
+#[cfg(feature = "router")]
+use std::str::FromStr;
+
 #[cfg(feature = "_serde")]
 use serde::de::DeserializeOwned;
 
+use super::coding::DecodedBody;
 #[cfg(feature = "cookies")]
 use super::cookies::Cookies;
 #[cfg(feature = "form")]
 use super::forms::{FORM_BYTES_MAX, read_form, read_query};
+use super::forms::{Multipart, MultipartLimits};
 #[cfg(feature = "json")]
 use super::json::{JSON_BYTES_MAX, read_json};
 use super::negotiation::{AcceptedEncodings, AcceptedLanguages, AcceptedTypes};
-#[cfg(feature = "_serde")]
-use crate::message::Problem;
-use crate::message::Request;
+#[cfg(feature = "router")]
+use super::router::{self, Params};
+use crate::message::{Problem, Request};
 
 /// What the kit reads from a request. Each method belongs to a piece of the kit, whose page says
 /// more.
@@ -40,8 +45,8 @@ pub trait RequestExt {
     ///
     /// # Errors
     ///
-    /// 415 for another media type, another charset than UTF-8, or a compressed body; 413 for more
-    /// bytes than [`Request::set_body_limit`] allows, or than 1 MiB without it; 400 for more than
+    /// 415 for another media type, another charset than UTF-8, or an unknown content coding; 413 for
+    /// more bytes than [`Request::set_body_limit`] allows, or than 1 MiB without it; 400 for more than
     /// 1000 values and for what is not UTF-8; 422 for a value that does not fit the type, with the
     /// name as the member `field`; otherwise why the body could not be read.
     ///
@@ -82,7 +87,7 @@ pub trait RequestExt {
     /// # Errors
     ///
     /// - 415 for a media type other than `application/json` and `application/*+json`, a charset
-    ///   other than UTF-8, or a compressed body.
+    ///   other than UTF-8, or a content coding that [`DecodedBody`] does not decode.
     /// - 413 for more bytes than [`Request::set_body_limit`] allows, or than 1 MiB without it.
     /// - 400 for what is not JSON (RFC 8259) or not UTF-8, for an empty body, and for more than 127
     ///   levels; where the mistake is stands in the members `line` and `column`.
@@ -147,6 +152,86 @@ pub trait RequestExt {
     /// ```
     #[cfg(feature = "form")]
     fn query_as<T: DeserializeOwned>(&self) -> Result<T, Problem>;
+
+    /// The body without its content codings, of at most `bytes_max` bytes, see [`DecodedBody`]. Not
+    /// a yield point.
+    ///
+    /// # Errors
+    ///
+    /// 415 with the codings that are understood, if the body has another one; 413 if the client has
+    /// announced more bytes, and 503 if the server has no memory for a decoder.
+    fn decoded_body(&self, bytes_max: u64) -> Result<DecodedBody<'_>, Problem>;
+
+    /// The parts of a multipart form, see [`Multipart`]. Not a yield point.
+    ///
+    /// # Errors
+    ///
+    /// 415 if the body is not `multipart/form-data` with a valid boundary.
+    fn multipart(&self) -> Result<Multipart<'_>, Problem>;
+
+    /// As [`multipart`](Self::multipart), with other limits.
+    fn multipart_within(&self, limits: MultipartLimits) -> Result<Multipart<'_>, Problem>;
+
+    /// The value of a parameter of the path, percent-decoded and parsed: the part of the path that
+    /// the route's pattern calls `{name}`. Not a yield point.
+    ///
+    /// A value never contains what could be taken for another segment: an escaped slash, an escaped
+    /// NUL, a dot segment (`.` or `..`) and what is not UTF-8 are refused. The value of a wildcard
+    /// (`{*name}`) may have slashes, but none at its beginning.
+    ///
+    /// # Errors
+    ///
+    /// A 404 if the value does not parse: there is no such resource. A 400 if it is refused. Both
+    /// name the parameter.
+    ///
+    /// # Panics
+    ///
+    /// If the pattern of the request's route has no such parameter, or the request has not passed a
+    /// [`Router`](super::Router): a mistake of the program, which gives a 500.
+    ///
+    /// ```
+    /// use straightline::web::{RequestExt, Router};
+    /// use straightline::{Handler, Problem, Request, Response, StatusCode};
+    ///
+    /// fn todo(request: &mut Request) -> Result<String, Problem> {
+    ///     let id: u64 = request.param("id")?;
+    ///     Ok(format!("todo {id}\n"))
+    /// }
+    ///
+    /// let router = Router::new().get("/todos/{id}", todo);
+    /// let mut request = Request::builder().target("/todos/7").build()?;
+    /// assert_eq!(router.handle(&mut request).body().as_bytes(), Some(&b"todo 7\n"[..]));
+    /// let mut request = Request::builder().target("/todos/seven").build()?;
+    /// assert_eq!(router.handle(&mut request).status(), StatusCode::NOT_FOUND);
+    /// # Ok::<(), straightline::InvalidRequest>(())
+    /// ```
+    #[cfg(feature = "router")]
+    fn param<T: FromStr>(&self, name: &str) -> Result<T, Problem>;
+
+    /// All parameters of the path, in the order of the pattern, percent-decoded; none if the route
+    /// has none. A value that [`param`](Self::param) would refuse is an error here too. Not a yield
+    /// point.
+    ///
+    /// ```
+    /// use straightline::web::{RequestExt, Router};
+    /// use straightline::{Handler, Problem, Request};
+    ///
+    /// fn list(request: &mut Request) -> Result<String, Problem> {
+    ///     let mut text = String::new();
+    ///     for (name, value) in request.params() {
+    ///         text += &format!("{name}={}\n", value?);
+    ///     }
+    ///     Ok(text)
+    /// }
+    ///
+    /// let router = Router::new().get("/{user}/{repository}", list);
+    /// let mut request = Request::builder().target("/ada/engine%20notes").build()?;
+    /// let response = router.handle(&mut request);
+    /// assert_eq!(response.body().as_bytes(), Some(&b"user=ada\nrepository=engine notes\n"[..]));
+    /// # Ok::<(), straightline::InvalidRequest>(())
+    /// ```
+    #[cfg(feature = "router")]
+    fn params(&self) -> Params<'_>;
 }
 
 impl RequestExt for Request {
@@ -180,5 +265,28 @@ impl RequestExt for Request {
     #[cfg(feature = "form")]
     fn query_as<T: DeserializeOwned>(&self) -> Result<T, Problem> {
         read_query(self)
+    }
+
+    fn decoded_body(&self, bytes_max: u64) -> Result<DecodedBody<'_>, Problem> {
+        DecodedBody::of(self, bytes_max)
+    }
+
+    fn multipart(&self) -> Result<Multipart<'_>, Problem> {
+        self.multipart_within(MultipartLimits::default())
+    }
+
+    fn multipart_within(&self, limits: MultipartLimits) -> Result<Multipart<'_>, Problem> {
+        Multipart::of(self, limits)
+    }
+
+    #[cfg(feature = "router")]
+    #[track_caller]
+    fn param<T: FromStr>(&self, name: &str) -> Result<T, Problem> {
+        router::param(self, name)
+    }
+
+    #[cfg(feature = "router")]
+    fn params(&self) -> Params<'_> {
+        router::params(self)
     }
 }

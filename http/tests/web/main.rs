@@ -5,4 +5,5 @@ mod common;
 
 mod forms;
 mod json;
+mod router;
 mod testing_client;

@@ -31,7 +31,7 @@ fn handler(request: &mut Request) -> Response {
         }),
         "/moved" => StatusCode::FOUND.into_response().header("location", "/"),
         "/cut" => Response::stream(|_, body| {
-            body.write_all(&[b'x'; 100_000])?;
+            body.write_all(&vec![b'x'; 100_000])?;
             Err(io::Error::other("on purpose"))
         }),
         path => format!("{} {path}\n", request.method()).into_response(),

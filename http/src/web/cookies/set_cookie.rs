@@ -308,6 +308,7 @@ mod tests {
 
     #[test]
     fn what_is_set_is_read_as_the_same() {
+        #[allow(clippy::needless_pass_by_value)] // as the library calls it
         fn property(value: String) -> bool {
             let cookie = SetCookie::new("n", value.clone());
             let Ok(field) = cookie.to_value() else { return value.len() > 1000 };

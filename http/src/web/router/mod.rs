@@ -1,1 +1,29 @@
 //! Finds the handler of a request by its host, method and path.
+//!
+//! - `router` is what a program writes: routes, nested routers, hosts, wrappers, a fallback;
+//!   `method_router` has the handlers of one path, and `handler` says what such a handler is;
+//! - `definition` is what a router was told, and `compile` makes of it, once, what `site` looks up:
+//!   a flat tree of all paths, nested routers included, each path with the wrappers around it;
+//! - `dispatch` answers a request; `params` are the parts of its path that have names;
+//! - `pattern` reads the patterns of routes, `path` the paths of requests, `hosts` their hosts, and
+//!   `settings` are the limits of a route.
+
+mod compile;
+mod definition;
+mod dispatch;
+mod handler;
+mod hosts;
+mod method_router;
+mod mount;
+mod params;
+mod path;
+mod pattern;
+mod router;
+mod settings;
+mod site;
+
+pub use handler::RouteHandler;
+pub use method_router::{MethodRouter, any, delete, get, head, on, options, patch, post, put};
+pub use params::Params;
+pub(super) use params::{param, params};
+pub use router::Router;
