@@ -6,10 +6,21 @@ mod contract;
 mod https;
 mod operating;
 mod playground;
+#[cfg(feature = "web")]
+mod routing;
 mod servers;
 #[cfg(feature = "web")]
 mod static_site;
 mod without_c;
 
 /// The samples that are HTTP servers.
-const SERVERS: [&str; 5] = ["hello", "bench_server", "fanout", "playground", "static_site"];
+const SERVERS: &[&str] = &[
+    "hello",
+    "bench_server",
+    "fanout",
+    "playground",
+    #[cfg(feature = "web")]
+    "routing",
+    #[cfg(feature = "web")]
+    "static_site",
+];

@@ -27,7 +27,7 @@ fn report(connection: &Connection, request: Option<&Request>) {
     connection.host().report(&FinishedRequest {
         begun: system_time().checked_sub(duration).unwrap_or_else(system_time),
         duration,
-        peer: &link.peer,
+        peer: link.peer(),
         #[cfg(feature = "_tls")]
         tls: link.tls(),
         method: request.map(Request::method),

@@ -64,7 +64,7 @@ pub(crate) fn serve_activation(connection: &Connection) -> ControlFlow<io::Resul
                 connection.host().counters().aborted.bump();
                 let error = io::Error::other("a panic outside of the handler");
                 connection.host().emit(&Event::ConnectionFailed {
-                    peer: &connection.link().peer,
+                    peer: connection.link().peer(),
                     error: &error,
                 });
             }

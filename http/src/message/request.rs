@@ -190,7 +190,7 @@ impl Request {
     /// }
     /// ```
     pub fn peer(&self) -> &Peer {
-        &self.link.peer
+        self.link.peer()
     }
 
     /// What the TLS handshake of the connection agreed on, such as the client's certificates;

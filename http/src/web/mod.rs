@@ -23,6 +23,7 @@ mod state;
 #[cfg(feature = "_serde")]
 mod whole_body;
 
+pub use coding::DecodedBody;
 #[cfg(feature = "files")]
 pub use files::StaticFiles;
 pub use files::{EntityTag, Ranged, Validators, download};

@@ -80,6 +80,17 @@ impl Host {
         ServerHandle::new(&self.shared)
     }
 
+    /// Whether that peer is a proxy whose connections begin with a PROXY header.
+    pub(crate) fn is_proxy(&self, peer: &Peer) -> bool {
+        self.shared.config.proxies.contains_peer(peer)
+    }
+
+    /// Counts a client that a proxy has named; false if it has too many connections already.
+    pub(crate) fn enter_peer(&self, client: &Peer) -> bool {
+        let most = self.capacity.connections_per_peer;
+        most == usize::MAX || self.shared.peers.enter(client, self.slot.index, most)
+    }
+
     /// Whether the server's listeners speak TLS.
     pub(crate) fn is_secure(&self) -> bool {
         self.shared.is_secure()

@@ -18,6 +18,7 @@ use straightline_sched::{checkpoint, now, turn_start};
 #[cfg(feature = "_tls")]
 use straightline_tls::TlsInfo;
 
+use super::connection_peer::{ConnectionPeer, ProxiedPeer};
 use super::disconnect::Watch;
 use super::exchange::{Exchange, Expectation};
 use super::held::HeldForRequest;
@@ -31,7 +32,7 @@ use crate::config::Peer;
 
 /// The state that a connection and its current request share.
 pub(crate) struct Link {
-    pub(crate) peer: Peer,
+    peer: ConnectionPeer,
     pub(crate) host: Rc<Host>,
     pub(crate) exchange: Exchange,
     pub(crate) pacing: Pacing,
@@ -51,7 +52,7 @@ pub(crate) struct Link {
 
 impl Link {
     pub(crate) fn new(
-        peer: Peer,
+        peer: ConnectionPeer,
         host: Rc<Host>,
         transport: Box<dyn Transport>,
         begun: Instant,
@@ -74,7 +75,29 @@ impl Link {
 
     /// As [`new`](Self::new), for a request that a program made.
     pub(super) fn detached(peer: Peer, host: Rc<Host>, transport: impl Transport) -> Self {
-        Self { is_detached: true, ..Self::new(peer, host, Box::new(transport), now()) }
+        Self {
+            is_detached: true,
+            ..Self::new(ConnectionPeer::Direct(peer), host, Box::new(transport), now())
+        }
+    }
+
+    /// The client, as far as it is known.
+    #[inline]
+    pub(crate) fn peer(&self) -> &Peer {
+        self.peer.get()
+    }
+
+    /// The client, if it counts among the connections of its address.
+    pub(crate) fn counted_peer(&self) -> Option<&Peer> {
+        self.peer.counted()
+    }
+
+    /// The client that a proxy names, if the connection comes through one.
+    pub(crate) fn proxied(&self) -> Option<&ProxiedPeer> {
+        match &self.peer {
+            ConnectionPeer::Direct(_) => None,
+            ConnectionPeer::Proxied(proxied) => Some(proxied),
+        }
     }
 
     /// Whether there is no client.
@@ -197,7 +220,7 @@ impl Link {
     pub(crate) fn try_hold(&self, bytes: usize) -> bool {
         let fits = self.held.try_add_to_body(bytes);
         if !fits {
-            self.host.record_short_of_memory(&self.peer);
+            self.host.record_short_of_memory(self.peer());
         }
         fits
     }
