@@ -9,12 +9,14 @@ mod fuzz_chunked;
 mod fuzz_connection;
 mod fuzz_content_length;
 mod fuzz_head;
+mod fuzz_ranges;
 mod protocol;
 
 pub use fuzz_chunked::fuzz_chunked;
 pub use fuzz_connection::fuzz_connection;
 pub use fuzz_content_length::fuzz_content_length;
 pub use fuzz_head::fuzz_head;
+pub use fuzz_ranges::fuzz_ranges;
 pub use protocol::{Chunk, Chunked, Parser};
 
 #[cfg(test)]
@@ -41,5 +43,6 @@ mod tests {
         try_seeds("connection", fuzz_connection);
         try_seeds("content_length", fuzz_content_length);
         try_seeds("head", fuzz_head);
+        try_seeds("ranges", fuzz_ranges);
     }
 }
