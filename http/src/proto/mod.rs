@@ -19,6 +19,7 @@ mod proxy_header;
 mod refusal;
 mod scan;
 
+pub(crate) use chars::is_token;
 pub(crate) use chunked::{
     ChunkedDecoder, Next as ChunkedNext, Trailers, begin_chunk, end_chunk, is_forbidden_trailer,
     put_chunk_size, put_last_chunk,
