@@ -150,11 +150,5 @@ fn try_tag(line: &[u8]) {
     }
 }
 
-const FIELDS: [&str; 6] = [
-    "range",
-    "if-range",
-    "if-none-match",
-    "if-match",
-    "if-modified-since",
-    "if-unmodified-since",
-];
+const FIELDS: [&str; 6] =
+    ["range", "if-range", "if-none-match", "if-match", "if-modified-since", "if-unmodified-since"];

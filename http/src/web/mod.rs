@@ -23,6 +23,7 @@ mod state;
 #[cfg(feature = "_serde")]
 mod whole_body;
 
+pub use client_address::{ClientAddress, TrustedProxies};
 pub use coding::DecodedBody;
 #[cfg(feature = "cookies")]
 pub use cookies::{CookieKeys, Cookies, InvalidSecret, SameSite, SetCookie};

@@ -1,11 +1,13 @@
 //! What the kit reads from a request, as methods.
 
+use std::net::IpAddr;
 #[cfg(feature = "router")]
 use std::str::FromStr;
 
 #[cfg(feature = "_serde")]
 use serde::de::DeserializeOwned;
 
+use super::client_address::{ClientAddress, TrustedProxies};
 use super::coding::DecodedBody;
 #[cfg(feature = "cookies")]
 use super::cookies::Cookies;
@@ -23,6 +25,21 @@ use crate::message::{Problem, Request, Response};
 /// What the kit reads from a request. Each method belongs to a piece of the kit, whose page says
 /// more.
 pub trait RequestExt {
+    /// The client behind trusted proxies, see [`TrustedProxies::client`]. Not a yield point.
+    ///
+    /// # Errors
+    ///
+    /// A 400 if a trusted proxy has sent a field that is malformed.
+    fn client_address(&self, proxies: &TrustedProxies) -> Result<ClientAddress, Problem>;
+
+    /// The client's address behind trusted proxies: `None` if a proxy hides it, and for a client of
+    /// a Unix socket. [`TrustedProxies`] has an example. Not a yield point.
+    ///
+    /// # Errors
+    ///
+    /// As [`client_address`](Self::client_address).
+    fn client_ip(&self, proxies: &TrustedProxies) -> Result<Option<IpAddr>, Problem>;
+
     /// The content codings that the client accepts, see [`AcceptedEncodings`]. Not a yield point.
     fn accepted_encodings(&self) -> AcceptedEncodings<'_>;
 
@@ -240,6 +257,14 @@ pub trait RequestExt {
 }
 
 impl RequestExt for Request {
+    fn client_address(&self, proxies: &TrustedProxies) -> Result<ClientAddress, Problem> {
+        proxies.client(self)
+    }
+
+    fn client_ip(&self, proxies: &TrustedProxies) -> Result<Option<IpAddr>, Problem> {
+        proxies.client(self).map(|client| client.ip())
+    }
+
     fn accepted_encodings(&self) -> AcceptedEncodings<'_> {
         AcceptedEncodings::of(self.headers())
     }
