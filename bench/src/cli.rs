@@ -12,6 +12,7 @@ use straightline_harness::cli::{self, seconds};
 use crate::bench::{self, Plan};
 use crate::cost;
 use crate::cpu::Pinning;
+use crate::files;
 #[cfg(feature = "peers")]
 use crate::json;
 use crate::load::Mode;
@@ -46,6 +47,8 @@ enum Command {
     /// Exits with 1 if a figure is more than 3 % above its record in bench/cost.txt, unless the
     /// record was made with another compiler or processor.
     Cost(CostArgs),
+    /// Measures files of a directory beside nginx, which has to be installed
+    Files(FilesArgs),
     /// Measures TLS with each provider of cryptography, beside nginx
     ///
     /// Exits with 1 if a handshake or a request failed.
@@ -63,6 +66,9 @@ enum Command {
     /// Is one of the servers; `bench` and `cost` start these
     #[command(hide = true)]
     Serve(ServeArgs),
+    /// Is one of the servers of `files`
+    #[command(hide = true)]
+    ServeFiles(ServeFilesArgs),
     /// Is one of the servers of `tls`
     #[cfg(feature = "tls")]
     #[command(hide = true)]
@@ -121,6 +127,30 @@ struct CostArgs {
 #[derive(Args)]
 struct ServeArgs {
     server: Kind,
+    /// The CPU to stay on
+    #[arg(long)]
+    cpu: Option<usize>,
+}
+
+#[derive(Args)]
+struct FilesArgs {
+    /// How often each server is loaded
+    #[arg(long, value_name = "N", default_value = "5")]
+    #[arg(value_parser = value_parser!(u32).range(1..=ROUNDS_MAX))]
+    rounds: u32,
+    /// How long a server is loaded each time
+    #[arg(long, value_name = "S", default_value = "1", value_parser = seconds)]
+    seconds: Duration,
+    /// One round of 0.3 s: shows that everything works; the figures mean nothing
+    #[arg(long, conflicts_with_all = ["rounds", "seconds"])]
+    quick: bool,
+}
+
+#[derive(Args)]
+struct ServeFilesArgs {
+    server: files::Kind,
+    /// Where the files are
+    folder: PathBuf,
     /// The CPU to stay on
     #[arg(long)]
     cpu: Option<usize>,
@@ -193,6 +223,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Micro(args) if args.quick => micro::run(1, 1),
         Command::Micro(args) => micro::run(args.rounds, args.scale),
         Command::Cost(args) => cost::run(args.update),
+        Command::Files(args) => measure_files(&args),
         #[cfg(feature = "peers")]
         Command::Json(args) => measure_json(&args),
         #[cfg(feature = "peers")]
@@ -200,6 +231,9 @@ pub(crate) fn main() -> ExitCode {
         #[cfg(feature = "tls")]
         Command::Tls(args) => measure_tls(args),
         Command::Serve(args) => serve::run(args.server, args.cpu).map(|()| true),
+        Command::ServeFiles(args) => {
+            files::serve(args.server, &args.folder, args.cpu).map(|()| true)
+        }
         #[cfg(feature = "tls")]
         Command::ServeTls(args) => tls::serve(args.server, &args.folder, args.cpu).map(|()| true),
     })
@@ -234,6 +268,17 @@ fn measure(args: BenchArgs) -> io::Result<bool> {
         report::write_json(file, &conditions, &rounds)?;
     }
     Ok(rounds.iter().all(|round| round.requests > 0 && round.errors == 0))
+}
+
+/// Runs the benchmark of files.
+fn measure_files(args: &FilesArgs) -> io::Result<bool> {
+    let plan = files::Plan {
+        rounds: if args.quick { 1 } else { args.rounds },
+        round_time: if args.quick { QUICK_TIME } else { args.seconds },
+        pinning: Pinning::choose()?,
+    };
+    println!("{}", report::conditions_of(plan.rounds, plan.round_time, plan.pinning)?);
+    files::run(&plan)
 }
 
 /// Runs the benchmark of TLS; false if a server failed in it.

@@ -5,13 +5,14 @@
 
 use http::{HeaderValue, StatusCode, header};
 
+use super::coding::DecodedBody;
 use crate::message::{Problem, Request};
 
 /// Reads the body as text: of at most the bytes that the request's limit allows, or `bytes_max`
 /// without one.
 pub(super) fn read_text(request: &Request, bytes_max: u64) -> Result<String, Problem> {
     let bytes_max = request.body_limit().unwrap_or(bytes_max);
-    let bytes = request.body().read_to_vec(bytes_max)?;
+    let bytes = DecodedBody::of(request, bytes_max)?.read_to_vec()?;
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         Problem::new(StatusCode::BAD_REQUEST)
@@ -19,8 +20,8 @@ pub(super) fn read_text(request: &Request, bytes_max: u64) -> Result<String, Pro
     })
 }
 
-/// Checks that the body is of a media type, in UTF-8 and not compressed; otherwise a 415 that says
-/// what would be right.
+/// Checks that the body is of a media type and in UTF-8; otherwise a 415 that says what would be
+/// right.
 pub(super) fn check_content(
     request: &Request,
     expected: &'static str,
@@ -51,12 +52,6 @@ pub(super) fn check_content(
     };
     if charset.is_some_and(|charset| !is_utf8(charset)) {
         return Err(unsupported("The body has to be in UTF-8.".to_owned()));
-    }
-    // A wrapper that decodes bodies removes the field.
-    let mut codings = headers.list(header::CONTENT_ENCODING);
-    if codings.any(|coding| !coding.eq_ignore_ascii_case("identity")) {
-        return Err(unsupported("The body may not be compressed.".to_owned())
-            .with_header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity")));
     }
     Ok(())
 }

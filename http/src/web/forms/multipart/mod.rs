@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `name=` inside of a quoted filename | a part of the filename |
 //! | a part without a name, or with two | 400 |
-//! | `%22`, `%0D`, `%0A` and `\"` in a name | a quote, CR, LF and a quote, as browsers mean them |
+//! | `%22`, `%0D`, `%0A`, `\"` in a name | a quote, CR, LF, a quote, as browsers mean them |
 //! | `filename*` (RFC 7578 forbids it) | used if there is no `filename`, because libraries send it |
 //! | a line that begins with the boundary and goes on | data |
 //! | a bare CR or LF behind a boundary or in a head | 400 |
@@ -37,6 +37,7 @@ use boundary::boundary;
 use stream::PartStream;
 
 use crate::message::{Problem, Request};
+use crate::web::coding::DecodedBody;
 
 /// The parts of a multipart body, in their order, from
 /// [`RequestExt::multipart`](crate::web::RequestExt::multipart).
@@ -70,8 +71,9 @@ impl<'r> Multipart<'r> {
         limits: MultipartLimits,
     ) -> Result<Self, Problem> {
         let boundary = boundary(request)?;
-        let body = request.body();
-        let announced = body.remaining().and_then(|bytes| usize::try_from(bytes).ok());
+        let body = DecodedBody::of(request, limits.body_bytes)?;
+        let announced = request.body().remaining().filter(|_| !body.is_encoded());
+        let announced = announced.and_then(|bytes| usize::try_from(bytes).ok());
         let buffer_bytes = announced.map_or(BUFFER_BYTES, |bytes| bytes.min(BUFFER_BYTES));
         let hold = |bytes| request.link().try_hold(bytes);
         let stream = PartStream::new(body, &boundary, limits, buffer_bytes, hold)?;

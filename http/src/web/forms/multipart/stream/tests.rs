@@ -1,3 +1,5 @@
+//! Bodies cut at every byte, look-alikes of boundaries, limits, and a plain reader to compare with.
+
 use std::io;
 
 use quickcheck::{Gen, QuickCheck};
