@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::{env, io};
 
 use serde::{Deserialize, Serialize};
-use straightline::web::{Json, RequestExt, Router, get, post};
+use straightline::web::{Json, RequestExt, Router, post};
 use straightline::{IntoResponse, Next, Problem, Request, Response, Server, StatusCode, header};
 
 #[derive(Clone, Deserialize, Serialize)]
@@ -49,8 +49,9 @@ fn with_token(request: &mut Request, next: Next<'_>) -> Response {
 fn main() -> io::Result<()> {
     let address = env::args().nth(1).expect("an address");
     let app = Router::with_state(Notes::default())
-        .route("/notes", post(add).wrap(with_token).get(list))
-        .route("/notes/{number}", get(one));
+        .get("/notes", list)
+        .route("/notes", post(add).wrap(with_token))
+        .get("/notes/{number}", one);
     let server = Server::builder().bind(address).shutdown_on_signals().build(app)?;
     println!("listening on {}", server.local_addrs()[0]);
     server.run()?;
