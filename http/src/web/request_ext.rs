@@ -92,7 +92,8 @@ pub trait RequestExt {
     /// - 400 for what is not JSON (RFC 8259) or not UTF-8, for an empty body, and for more than 127
     ///   levels; where the mistake is stands in the members `line` and `column`.
     /// - 422 for a value that does not fit the type, with the path of the field as the member
-    ///   `field`. Unknown fields are ignored unless the type says `deny_unknown_fields`.
+    ///   `field`. Unknown fields are ignored unless the type says `deny_unknown_fields`. A struct
+    ///   is an object; an array, which serde would take too, is not one.
     /// - Otherwise why the body could not be read.
     ///
     /// ```
