@@ -11,7 +11,18 @@ mod playground;
 #[cfg(feature = "web")]
 mod routing;
 mod servers;
+#[cfg(feature = "web")]
+mod static_site;
 mod without_c;
 
 /// The samples that are HTTP servers.
-const SERVERS: [&str; 5] = ["hello", "bench_server", "fanout", "playground", "routing"];
+const SERVERS: &[&str] = &[
+    "hello",
+    "bench_server",
+    "fanout",
+    "playground",
+    #[cfg(feature = "web")]
+    "routing",
+    #[cfg(feature = "web")]
+    "static_site",
+];

@@ -3,7 +3,10 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod conditions;
 mod forms;
 mod json;
+mod ranges;
 mod router;
+mod static_files;
 mod testing_client;
