@@ -67,9 +67,9 @@ pub trait RequestExt {
     ///
     /// # Errors
     ///
-    /// 415 for another media type, another charset than UTF-8, or an unknown content coding; 413 for
-    /// more bytes than [`Request::set_body_limit`] allows, or than 1 MiB without it; 400 for more than
-    /// 1000 values and for what is not UTF-8; 422 for a value that does not fit the type, with the
+    /// 415 for another media type, another charset than UTF-8, or an unknown content coding; 413
+    /// for more bytes than [`Request::set_body_limit`] allows, or than 1 MiB without it; 400 for
+    /// more than 1000 values and for what is not UTF-8; 422 for a value that does not fit the type, with the
     /// name as the member `field`; otherwise why the body could not be read.
     ///
     /// ```
@@ -104,7 +104,8 @@ pub trait RequestExt {
     /// # Blocking
     ///
     /// A yield point, unless the whole body came with the head. The text is parsed in one go: for
-    /// much larger bodies than the default, parse in [`sched::offload`](straightline_sched::offload).
+    /// much larger bodies than the default, parse in
+    /// [`sched::offload`](straightline_sched::offload).
     ///
     /// # Errors
     ///
@@ -114,7 +115,8 @@ pub trait RequestExt {
     /// - 400 for what is not JSON (RFC 8259) or not UTF-8, for an empty body, and for more than 127
     ///   levels; where the mistake is stands in the members `line` and `column`.
     /// - 422 for a value that does not fit the type, with the path of the field as the member
-    ///   `field`. Unknown fields are ignored unless the type says `deny_unknown_fields`.
+    ///   `field`. Unknown fields are ignored unless the type says `deny_unknown_fields`. A struct
+    ///   is an object; an array, which serde would take too, is not one.
     /// - Otherwise why the body could not be read.
     ///
     /// ```
