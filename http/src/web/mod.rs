@@ -23,6 +23,8 @@ mod state;
 mod whole_body;
 
 pub use coding::DecodedBody;
+#[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd"))]
+pub use coding::{Coding, Compression};
 #[cfg(feature = "form")]
 pub use forms::empty_as_none;
 pub use forms::{Multipart, MultipartLimits, Part};

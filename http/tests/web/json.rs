@@ -69,7 +69,8 @@ fn another_media_type_is_a_415_that_says_which_is_right() {
     assert_problem(&send("application/json;charset=utf-16", body), 415, "UTF-8");
     assert_problem(&Client::new(echo).post("/").body(body).send(), 415, "no type");
     let compressed = |coding: &str, body: Vec<u8>| {
-        let post = Client::new(echo).post("/").header("content-type", "application/json");
+        let client = Client::new(echo);
+        let post = client.post("/").header("content-type", "application/json");
         post.header("content-encoding", coding).body(body).send()
     };
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());

@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod compression;
 mod forms;
 mod json;
 mod router;
