@@ -36,6 +36,20 @@ pub struct Inherited {
 /// owns the listeners. Child processes do not inherit them (close-on-exec). Call it early, before
 /// other code could open descriptors behind the manager's back or start a child.
 ///
+/// ```ini
+/// # hello.socket
+/// [Socket]
+/// ListenStream=80
+/// ListenStream=/run/hello.sock
+/// [Install]
+/// WantedBy=sockets.target
+///
+/// # hello.service, with a stop that takes longer than the drain
+/// [Service]
+/// ExecStart=/usr/local/bin/hello
+/// TimeoutStopSec=40
+/// ```
+///
 /// Not a yield point.
 ///
 /// # Errors

@@ -6,8 +6,21 @@ mod contract;
 mod https;
 mod operating;
 mod playground;
+#[cfg(feature = "web")]
+mod routing;
 mod servers;
+#[cfg(feature = "web")]
+mod static_site;
 mod without_c;
 
 /// The samples that are HTTP servers.
-const SERVERS: [&str; 4] = ["hello", "bench_server", "fanout", "playground"];
+const SERVERS: &[&str] = &[
+    "hello",
+    "bench_server",
+    "fanout",
+    "playground",
+    #[cfg(feature = "web")]
+    "routing",
+    #[cfg(feature = "web")]
+    "static_site",
+];

@@ -92,6 +92,17 @@ impl Networks {
     }
 }
 
+/// The networks, with a space between them; `none` if there are none.
+impl fmt::Display for Networks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unix = self.has_unix.then(|| "unix:".to_owned());
+        let networks = self.networks.iter().map(|network| format!("{network:?}"));
+        let all: Vec<_> = networks.chain(unix).collect();
+        f.write_str(if all.is_empty() { "none" } else { "" })?;
+        f.write_str(&all.join(" "))
+    }
+}
+
 impl Network {
     fn parse(text: &str) -> Result<Self, NetworkError> {
         let fail = |reason: String| NetworkError { text: text.to_owned(), reason };

@@ -17,6 +17,14 @@ pub enum OnDisconnect {
 
 /// What a server does when a handler panics; see
 /// [`ServerBuilder::on_panic`](crate::ServerBuilder::on_panic).
+///
+/// ```
+/// use straightline::{PanicPolicy, Request, Server};
+///
+/// let server = Server::builder().bind("127.0.0.1:0").on_panic(PanicPolicy::DrainShard);
+/// server.build(|_: &mut Request| "hi\n")?;
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PanicPolicy {

@@ -11,6 +11,7 @@ use straightline_tls::TlsConfig;
 
 use super::capacity::Capacity;
 use super::descriptors::Descriptors;
+use super::networks::Networks;
 use super::policy::{AllStuck, OnDisconnect, PanicPolicy};
 use super::timeouts::Timeouts;
 use crate::proto::Limits;
@@ -36,6 +37,8 @@ pub(crate) struct Config {
     pub(crate) receive_buffer: Option<usize>,
     pub(crate) notsent_lowat: Option<usize>,
     pub(crate) keepalive: Option<Keepalive>,
+    /// The proxies whose connections begin with a PROXY header.
+    pub(crate) proxies: Networks,
     /// The listeners speak TLS.
     #[cfg(feature = "_tls")]
     pub(crate) tls: Option<TlsConfig>,
@@ -85,6 +88,7 @@ impl Default for Config {
             receive_buffer: None,
             notsent_lowat: Some(NOTSENT_LOWAT),
             keepalive: Some(Keepalive::default()),
+            proxies: Networks::default(),
             #[cfg(feature = "_tls")]
             tls: None,
             logger: None,

@@ -86,6 +86,7 @@ impl Settings {
             receive_buffer,
             notsent_lowat,
             keepalive,
+            proxies,
             #[cfg(feature = "_tls")]
             tls,
             logger,
@@ -118,6 +119,7 @@ impl Settings {
         list.put("socket_buffers.receive", receive_buffer, &default.receive_buffer);
         list.put("notsent_lowat", notsent_lowat, &default.notsent_lowat);
         list.put("keepalive", keepalive, &default.keepalive);
+        list.put_as("proxy_protocol", proxies.to_string(), *proxies != default.proxies);
         #[cfg(feature = "_tls")]
         list.put_tls(tls.as_ref());
         list.put("logger", &logger.is_some(), &false);

@@ -120,6 +120,6 @@ impl Drop for Connection {
         // A request that is still in flight remains unanswered.
         self.link.end_request(false);
         self.host.counters().closed.bump();
-        self.host.emit(&Event::ConnectionClosed { peer: &self.link.peer });
+        self.host.emit(&Event::ConnectionClosed { peer: self.link.peer() });
     }
 }

@@ -34,13 +34,13 @@ pub(super) fn record_failure(connection: &Connection, error: &io::Error) {
         return;
     }
     connection.link().exchange.set_outcome(Outcome::Disconnected);
-    connection.host().emit(&Event::ConnectionFailed { peer: &connection.link().peer, error });
+    connection.host().emit(&Event::ConnectionFailed { peer: connection.link().peer(), error });
 }
 
 pub(super) fn record_refusal(connection: &Connection, refusal: Refusal) {
     connection.link().exchange.set_outcome(Outcome::Refused(refusal.kind));
     connection.host().counters().refused.bump();
-    connection.host().emit(&Event::RequestRefused { peer: &connection.link().peer, refusal });
+    connection.host().emit(&Event::RequestRefused { peer: connection.link().peer(), refusal });
 }
 
 /// Records why the unread part of a request's body cannot be read.
@@ -117,7 +117,7 @@ pub(super) fn record_idle_end(connection: &Connection) {
         }
         Some(IdleEnd::Evicted) => {
             connection.host().counters().evicted.bump();
-            connection.host().emit(&Event::ConnectionEvicted { peer: &connection.link().peer });
+            connection.host().emit(&Event::ConnectionEvicted { peer: connection.link().peer() });
         }
     }
 }
@@ -128,10 +128,10 @@ pub(super) fn record_idle_end(connection: &Connection) {
 pub(super) fn overload_response(connection: &Connection) -> Response {
     connection.link().exchange.set_outcome(Outcome::Overloaded);
     if connection.host().memory.is_short() {
-        connection.host().record_short_of_memory(&connection.link().peer);
+        connection.host().record_short_of_memory(connection.link().peer());
     } else {
         connection.host().counters().overloaded.bump();
-        connection.host().emit(&Event::Overloaded { peer: &connection.link().peer });
+        connection.host().emit(&Event::Overloaded { peer: connection.link().peer() });
     }
     let seconds = connection.host().capacity.retry_seconds();
     StatusCode::SERVICE_UNAVAILABLE.into_response().header(header::RETRY_AFTER, seconds)

@@ -18,7 +18,7 @@ use crate::wire::Link;
 pub(super) fn record_timeout(link: &Link, timeout: Timeout) {
     link.exchange.set_outcome(Outcome::TimedOut(timeout));
     link.host.counters().timeouts(timeout).bump();
-    link.host.emit(&Event::TimedOut { peer: &link.peer, timeout });
+    link.host.emit(&Event::TimedOut { peer: link.peer(), timeout });
 }
 
 /// Records that a handler was cancelled, and returns the response: a 499 if the client has
@@ -26,7 +26,7 @@ pub(super) fn record_timeout(link: &Link, timeout: Timeout) {
 #[cold]
 pub(super) fn cancelled_response(link: &Link) -> Response {
     link.host.counters().cancelled.bump();
-    link.host.emit(&Event::HandlerCancelled { peer: &link.peer });
+    link.host.emit(&Event::HandlerCancelled { peer: link.peer() });
     if link.pacing.is_client_gone() {
         link.exchange.set_outcome(Outcome::Disconnected);
         return Response::new(client_closed_request());
@@ -51,7 +51,7 @@ pub(super) fn record_failed_response(request: &Request, error: &(dyn Error + 'st
     let link = request.link();
     link.exchange.set_outcome(Outcome::Failed);
     link.host.counters().failed_responses.bump();
-    let (peer, method, target) = (&link.peer, request.method(), request.target());
+    let (peer, method, target) = (link.peer(), request.method(), request.target());
     link.host.emit(&Event::ResponseFailed { peer, method, target, error });
 }
 
@@ -76,7 +76,7 @@ pub(super) fn record_panic(
     }
     link.exchange.set_outcome(Outcome::Panicked);
     link.host.counters().panicked.bump();
-    let (peer, message, place) = (&link.peer, message_of(&*payload), take_place());
+    let (peer, message, place) = (link.peer(), message_of(&*payload), take_place());
     let place = place.as_deref();
     link.host.record_panic(&Event::HandlerPanicked { peer, method, target, message, place });
     // The destructor of what a program panics with is code of the program too.

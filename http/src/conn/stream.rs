@@ -313,7 +313,7 @@ fn respond_upgrade(
 #[cold]
 fn record_protocol_end(connection: &Connection, protocol: &Protocol) {
     connection.host().counters().cancelled.bump();
-    connection.host().emit(&Event::HandlerCancelled { peer: &connection.link().peer });
+    connection.host().emit(&Event::HandlerCancelled { peer: connection.link().peer() });
     if protocol.is_force_closed() {
         record_timeout(connection.link(), Timeout::Idle);
     }

@@ -101,7 +101,7 @@ impl Metrics {
 
     fn put_connections(&self, text: &mut Exposition) {
         let Counters { accepted, closed, rejected, accept_errors, .. } = self.counters;
-        let Counters { aborted, evicted, force_closed, .. } = self.counters;
+        let Counters { aborted, evicted, force_closed, proxy_headers_refused, .. } = self.counters;
         let name = |rest: &str| format!("straightline_connections_{rest}");
         text.counter(&name("accepted_total"), "Connections accepted.", accepted);
         text.counter(&name("closed_total"), "Connections closed.", closed);
@@ -118,6 +118,8 @@ impl Metrics {
             "Connections force-closed by a drain.",
             force_closed,
         );
+        let help = "Connections of proxies without a valid PROXY header.";
+        text.counter("straightline_proxy_headers_refused_total", help, proxy_headers_refused);
         let help = "Accepts that failed.";
         text.counter("straightline_accept_errors_total", help, accept_errors);
         let ready = u8::from(self.phase == Phase::Serving);

@@ -8,13 +8,19 @@
 mod fuzz_chunked;
 mod fuzz_connection;
 mod fuzz_content_length;
+mod fuzz_forwarded;
 mod fuzz_head;
+mod fuzz_proxy_protocol;
+mod fuzz_ranges;
 mod protocol;
 
 pub use fuzz_chunked::fuzz_chunked;
 pub use fuzz_connection::fuzz_connection;
 pub use fuzz_content_length::fuzz_content_length;
+pub use fuzz_forwarded::fuzz_forwarded;
 pub use fuzz_head::fuzz_head;
+pub use fuzz_proxy_protocol::fuzz_proxy_protocol;
+pub use fuzz_ranges::fuzz_ranges;
 pub use protocol::{Chunk, Chunked, Parser};
 
 #[cfg(test)]
@@ -40,6 +46,9 @@ mod tests {
         try_seeds("chunked", fuzz_chunked);
         try_seeds("connection", fuzz_connection);
         try_seeds("content_length", fuzz_content_length);
+        try_seeds("forwarded", fuzz_forwarded);
         try_seeds("head", fuzz_head);
+        try_seeds("proxy_protocol", fuzz_proxy_protocol);
+        try_seeds("ranges", fuzz_ranges);
     }
 }

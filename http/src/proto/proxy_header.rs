@@ -27,7 +27,29 @@ pub(crate) enum ProxySource {
     Unix,
 }
 
-/// Why bytes are not a header that this server takes.
+/// Why the beginning of a connection is not a header of the PROXY protocol that the server takes:
+/// see [`ServerBuilder::proxy_protocol`](crate::ServerBuilder::proxy_protocol) and
+/// [`Event::ProxyHeaderRefused`](crate::Event::ProxyHeaderRefused).
+///
+/// The server takes both versions of the header, the text and the bytes. It is the first thing on
+/// the connection, also in front of TLS, and may take as long as the head of a request
+/// ([`Timeouts::head`](crate::Timeouts::head)); in front of TLS, it shares the time of the
+/// handshake. From then on the client that it names is
+/// [`Request::peer`](crate::Request::peer), in logs and events too, and is what
+/// [`Capacity::connections_per_peer`](crate::Capacity::connections_per_peer) counts; the proxy
+/// itself does not count. For a connection of the proxy's own, such as a health check (`LOCAL`,
+/// `UNKNOWN`), the proxy stays the peer. Additional data (TLVs) is passed over.
+///
+/// A connection with a bad header is closed without an answer, and
+/// [counted](crate::Counters::proxy_headers_refused). One that the proxy closes before it has sent
+/// anything, as a probe does, is none of these.
+///
+/// ```
+/// use straightline::ProxyHeaderError;
+///
+/// let text = ProxyHeaderError::Missing.to_string();
+/// assert_eq!(text, "the connection does not begin with a PROXY header");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProxyHeaderError {

@@ -187,7 +187,7 @@ pub(super) fn admit<T: Transport>(
     stream: T,
     peer: Peer,
     state: &Rc<ShardState>,
-    begin: fn(T, &ShardState) -> Beginning,
+    begin: fn(T, Peer, &ShardState) -> Beginning,
     end: Option<EndCell>,
 ) -> Result<JoinHandle<()>, CapacityLimit> {
     let capacity = &state.host.capacity;
@@ -198,7 +198,9 @@ pub(super) fn admit<T: Transport>(
         return Err(reject(stream, &peer, CapacityLimit::Connections, state));
     }
     let most = capacity.connections_per_peer;
-    if most != usize::MAX && !state.shared.peers.enter(&peer, state.slot.index, most) {
+    // The client of a proxy counts when the proxy has named it.
+    let is_counted = most != usize::MAX && !state.host.is_proxy(&peer);
+    if is_counted && !state.shared.peers.enter(&peer, state.slot.index, most) {
         return Err(reject(stream, &peer, CapacityLimit::Peer, state));
     }
     if is_full {
@@ -206,21 +208,16 @@ pub(super) fn admit<T: Transport>(
         // connection too many for a while.
         state.connections.evict(state.host.sweep());
     }
-    Ok(open(begin(stream, state), peer, state, end))
+    Ok(open(begin(stream, peer, state), state, end))
 }
 
 /// Starts a connection's fiber.
-fn open(
-    beginning: Beginning,
-    peer: Peer,
-    state: &Rc<ShardState>,
-    end: Option<EndCell>,
-) -> JoinHandle<()> {
-    let Beginning { stream, awaits_handshake } = beginning;
+fn open(beginning: Beginning, state: &Rc<ShardState>, end: Option<EndCell>) -> JoinHandle<()> {
+    let Beginning { stream, peer, awaits_handshake } = beginning;
     state.slot.counters.accepted.bump();
-    state.host.emit(&Event::ConnectionOpened { peer: &peer });
     stream.join_set(&state.slot.streams);
     let link = Rc::new(Link::new(peer, Rc::clone(&state.host), stream, turn_start()));
+    state.host.emit(&Event::ConnectionOpened { peer: link.peer() });
     state.insert(&link, |registered| {
         let service = Rc::clone(&state.service);
         let connection = Connection::new(Rc::clone(&link), service, awaits_handshake);

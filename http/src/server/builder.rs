@@ -17,7 +17,7 @@ use super::local::LocalServer;
 use super::plan::Plan;
 use super::running::Server;
 use crate::config::{
-    Address, AddressError, AllStuck, Capacity, OnDisconnect, PanicPolicy, Timeouts,
+    Address, AddressError, AllStuck, Capacity, Networks, OnDisconnect, PanicPolicy, Timeouts,
 };
 use crate::conn::{ErrorContext, Next};
 use crate::control::Port;
@@ -101,20 +101,6 @@ impl ServerBuilder {
     /// are none, [`build`](Self::build) returns an error that says why. The manager keeps the
     /// socket, so a restart of the service refuses no client.
     ///
-    /// ```ini
-    /// # hello.socket
-    /// [Socket]
-    /// ListenStream=80
-    /// ListenStream=/run/hello.sock
-    /// [Install]
-    /// WantedBy=sockets.target
-    ///
-    /// # hello.service, with a stop that takes longer than the drain
-    /// [Service]
-    /// ExecStart=/usr/local/bin/hello
-    /// TimeoutStopSec=40
-    /// ```
-    ///
     /// To choose some of them by name, or to open a port where there are none, pass what
     /// [`inherit::listeners`](straightline_net::inherit::listeners) returns to
     /// [`listener`](Self::listener).
@@ -128,6 +114,23 @@ impl ServerBuilder {
     /// ```
     pub fn inherited_listeners(mut self) -> Self {
         self.plan.ports.extend(Port::inherited());
+        self
+    }
+
+    /// Each connection from these networks comes through a proxy, and must begin with a header of
+    /// the PROXY protocol, which names the client: [`ProxyHeaderError`](crate::ProxyHeaderError)
+    /// has the rules. Other connections are served as they are. Default: none.
+    ///
+    /// ```
+    /// use straightline::{Networks, Request, Server};
+    ///
+    /// let proxies = Networks::new(["10.0.0.0/8"])?;
+    /// let server = Server::builder().bind("127.0.0.1:0").proxy_protocol(proxies);
+    /// server.build(|request: &mut Request| format!("hello, {}\n", request.peer()))?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn proxy_protocol(mut self, proxies: Networks) -> Self {
+        self.plan.config.proxies = proxies;
         self
     }
 
@@ -185,14 +188,6 @@ impl ServerBuilder {
     /// What happens when a handler panics, or the function of a streamed body or of an upgraded
     /// connection. Default: [`PanicPolicy::Answer`]. Background fibers and other fibers that a
     /// handler spawns do not count.
-    ///
-    /// ```
-    /// use straightline::{PanicPolicy, Request, Server};
-    ///
-    /// let server = Server::builder().bind("127.0.0.1:0").on_panic(PanicPolicy::DrainShard);
-    /// server.build(|_: &mut Request| "hi\n")?;
-    /// # std::io::Result::Ok(())
-    /// ```
     pub fn on_panic(mut self, policy: PanicPolicy) -> Self {
         self.plan.config.on_panic = policy;
         self
@@ -512,8 +507,8 @@ impl ServerBuilder {
     /// # Errors
     ///
     /// An invalid address, or none; an address in use; any other error of a bind, with the address
-    /// in the message. A mistake in the handler ([`Handler::check`]), such as routes that contradict
-    /// each other. A [driver](Self::driver) that does not exist, chosen here or in the
+    /// in the message. A mistake in the handler ([`Handler::check`]), such as routes that
+    /// contradict each other. A [driver](Self::driver) that does not exist, chosen here or in the
     /// environment ([`Config::check`](straightline_sched::Config::check)).
     pub fn build<H>(self, handler: H) -> io::Result<Server>
     where

@@ -98,8 +98,8 @@ impl ShardState {
         self.slot.counters.closed.bump();
         self.remove(key);
         let error = io::Error::other("the connection's fiber was abandoned");
-        self.host.emit(&Event::ConnectionFailed { peer: &link.peer, error: &error });
-        self.host.emit(&Event::ConnectionClosed { peer: &link.peer });
+        self.host.emit(&Event::ConnectionFailed { peer: link.peer(), error: &error });
+        self.host.emit(&Event::ConnectionClosed { peer: link.peer() });
     }
 
     /// The connection has closed: removes it, unless it was removed before.
@@ -108,7 +108,8 @@ impl ShardState {
         // Dropped at the end of this function.
         let Some(removed) = self.connections.remove(key) else { return };
         if self.host.capacity.connections_per_peer != usize::MAX {
-            self.shared.peers.leave(&removed.link().peer, self.slot.index);
+            let counted = removed.link().counted_peer();
+            counted.into_iter().for_each(|peer| self.shared.peers.leave(peer, self.slot.index));
         }
         if self.connections.is_empty() && self.host.is_draining() {
             self.root.unpark();

@@ -82,8 +82,12 @@ counters! {
     /// Connections that were closed, for whatever reason.
     closed,
     /// Connections that were rejected because there were [too many](crate::Capacity). They do not
-    /// count as accepted.
+    /// count as accepted, except for those that came through a
+    /// [proxy](crate::ServerBuilder::proxy_protocol).
     rejected,
+    /// Connections of [proxies](crate::ServerBuilder::proxy_protocol) that did not begin with a
+    /// PROXY header that the server takes.
+    proxy_headers_refused,
     /// Requests whose head was read and accepted.
     requests,
     /// Requests for which the server has made the response, whether or not the client received it.

@@ -13,7 +13,7 @@ use straightline_tls::{HandshakeError, TlsConfigError, TlsInfo, TlsWarning};
 use super::escaped::Escaped;
 use super::finished_request::FinishedRequest;
 use crate::config::{Address, CapacityLimit, Peer, Phase, Timeout};
-use crate::proto::Refusal;
+use crate::proto::{ProxyHeaderError, Refusal};
 
 /// A step in the life of a server or of one of its connections, or a fault. `Display` writes it as
 /// one line (the report of a fiber may have several). In that line, characters of the text of a
@@ -78,6 +78,24 @@ pub enum Event<'e> {
         peer: &'e Peer,
         /// Which limit was reached.
         full: CapacityLimit,
+    },
+    /// A [proxy](crate::ServerBuilder::proxy_protocol) has named its client: the events before this
+    /// one were about the proxy, and those after it are about the client.
+    #[non_exhaustive]
+    ProxyHeader {
+        /// The client.
+        peer: &'e Peer,
+        /// The other end of the connection.
+        proxy: &'e Peer,
+    },
+    /// A connection of a [proxy](crate::ServerBuilder::proxy_protocol) does not begin with a PROXY
+    /// header that the server takes, and is closed.
+    #[non_exhaustive]
+    ProxyHeaderRefused {
+        /// The proxy.
+        peer: &'e Peer,
+        /// What is wrong.
+        error: ProxyHeaderError,
     },
     /// A connection could not be accepted.
     #[non_exhaustive]
@@ -329,6 +347,8 @@ impl Event<'_> {
             | Self::ConnectionFailed { peer, .. }
             | Self::ConnectionEvicted { peer }
             | Self::ConnectionRejected { peer, .. }
+            | Self::ProxyHeader { peer, .. }
+            | Self::ProxyHeaderRefused { peer, .. }
             | Self::RequestRefused { peer, .. }
             | Self::Overloaded { peer }
             | Self::ShortOfMemory { peer, .. }
@@ -363,6 +383,8 @@ impl fmt::Display for Event<'_> {
             Self::ConnectionRejected { full, .. } => {
                 write!(f, "rejected: too many {}", words_of_full(*full))
             }
+            Self::ProxyHeader { proxy, .. } => write!(f, "named by the proxy {proxy}"),
+            Self::ProxyHeaderRefused { error, .. } => error.fmt(f),
             Self::AcceptFailed { error, pause } => {
                 write!(f, "accept failed: {}", Escaped(error))?;
                 pause.map_or(Ok(()), |pause| write!(f, "; next try in {pause:?}"))
@@ -396,12 +418,7 @@ impl fmt::Display for Event<'_> {
             Self::ShardRenewed { shard, replacement } => fmt_renewed(f, *shard, *replacement),
             Self::ListenersLent { shard, helper } => fmt_lent(f, *shard, *helper),
             Self::ListenersReturned { shard } => fmt_returned(f, *shard),
-            Self::AllStuck { shards } => {
-                write!(
-                    f,
-                    "every shard is stuck ({shards}), no other may start: no client is served"
-                )
-            }
+            Self::AllStuck { shards } => fmt_all_stuck(f, *shards),
             Self::Reloaded { outcome } => fmt_reloaded(f, *outcome),
             #[cfg(feature = "_tls")]
             Self::TlsHandshake { .. }
@@ -420,6 +437,10 @@ impl fmt::Display for Event<'_> {
 fn fmt_panic(f: &mut fmt::Formatter<'_>, message: &str, place: Option<&str>) -> fmt::Result {
     let place = Escaped(place.unwrap_or("an unknown place"));
     write!(f, "panicked at {place}: {}", Escaped(message))
+}
+
+fn fmt_all_stuck(f: &mut fmt::Formatter<'_>, shards: usize) -> fmt::Result {
+    write!(f, "every shard is stuck ({shards}), no other may start: no client is served")
 }
 
 fn fmt_lent(f: &mut fmt::Formatter<'_>, shard: usize, helper: usize) -> fmt::Result {

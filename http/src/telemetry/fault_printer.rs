@@ -239,6 +239,8 @@ fn telling(event: &Event<'_>) -> Telling {
         // A connection may be idle for as long as it likes; the server closes it in good order.
         Event::TimedOut { timeout: Timeout::Idle, .. } => Telling::Nothing,
         Event::TimedOut { .. } => Telling::Client(|clients| &mut clients.slow),
+        // The proxy and this server do not agree about the protocol: no client gets through.
+        Event::ProxyHeaderRefused { .. } => Telling::Line(Kind::Other),
         Event::ConnectionFailed { .. } | Event::AcceptFailed { .. } => {
             Telling::Client(|clients| &mut clients.failed)
         }

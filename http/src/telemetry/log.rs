@@ -62,6 +62,7 @@ impl Observer for LogObserver {
             Event::ListenersReturned { .. } => info!(self.logger, "{text}"),
             Event::AcceptFailed { .. }
             | Event::ConnectionRejected { .. }
+            | Event::ProxyHeaderRefused { .. }
             | Event::Overloaded { .. }
             | Event::ShortOfMemory { .. } => {
                 warn!(self.logger, "{text}");

@@ -107,9 +107,9 @@ fn describe_field<T: DeserializeOwned>(text: &str, error: &serde_json::Error) ->
     }
 }
 
-/// The default bound on the bytes of a JSON body. Arbitrary: as in axum; far more than what people
-/// type.
-pub(super) const JSON_BYTES_MAX: u64 = 2 << 20;
+/// The default bound on the bytes of a JSON body. Arbitrary: far more than what people type, and
+/// less than the server's own limit.
+pub(super) const JSON_BYTES_MAX: u64 = 1 << 20;
 
 /// How much room a response gets before its length is known. Arbitrary: most objects fit.
 const SMALL_BODY_BYTES: usize = 256;

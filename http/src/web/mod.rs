@@ -6,7 +6,6 @@ mod client_address;
 mod coding;
 #[cfg(feature = "cookies")]
 mod cookies;
-#[cfg(feature = "files")]
 mod files;
 mod forms;
 mod html;
@@ -14,6 +13,8 @@ mod html;
 mod json;
 pub mod middleware;
 mod negotiation;
+#[cfg(any(feature = "files", feature = "router"))]
+mod original_path;
 mod redirect;
 mod request_ext;
 #[cfg(feature = "router")]
@@ -22,15 +23,23 @@ mod state;
 #[cfg(feature = "_serde")]
 mod whole_body;
 
+pub use client_address::{ClientAddress, TrustedProxies};
 pub use coding::DecodedBody;
 #[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd"))]
 pub use coding::{Coding, Compression};
+#[cfg(feature = "cookies")]
+pub use cookies::{CookieKeys, Cookies, InvalidSecret, SameSite, SetCookie};
+#[cfg(feature = "files")]
+pub use files::StaticFiles;
+pub use files::{EntityTag, Ranged, Validators, download};
 #[cfg(feature = "form")]
 pub use forms::empty_as_none;
 pub use forms::{Multipart, MultipartLimits, Part};
+pub use html::Html;
 #[cfg(feature = "json")]
 pub use json::Json;
 pub use negotiation::{AcceptedEncodings, AcceptedLanguages, AcceptedTypes};
+pub use redirect::{Redirect, local_target};
 pub use request_ext::RequestExt;
 #[cfg(feature = "router")]
 pub use router::{

@@ -1,12 +1,17 @@
 //! What the kit reads from a request, as methods.
 
+use std::net::IpAddr;
 #[cfg(feature = "router")]
 use std::str::FromStr;
 
 #[cfg(feature = "_serde")]
 use serde::de::DeserializeOwned;
 
+use super::client_address::{ClientAddress, TrustedProxies};
 use super::coding::DecodedBody;
+#[cfg(feature = "cookies")]
+use super::cookies::Cookies;
+use super::files::Validators;
 #[cfg(feature = "form")]
 use super::forms::{FORM_BYTES_MAX, read_form, read_query};
 use super::forms::{Multipart, MultipartLimits};
@@ -15,11 +20,26 @@ use super::json::{JSON_BYTES_MAX, read_json};
 use super::negotiation::{AcceptedEncodings, AcceptedLanguages, AcceptedTypes};
 #[cfg(feature = "router")]
 use super::router::{self, Params};
-use crate::message::{Problem, Request};
+use crate::message::{Problem, Request, Response};
 
 /// What the kit reads from a request. Each method belongs to a piece of the kit, whose page says
 /// more.
 pub trait RequestExt {
+    /// The client behind trusted proxies, see [`TrustedProxies::client`]. Not a yield point.
+    ///
+    /// # Errors
+    ///
+    /// A 400 if a trusted proxy has sent a field that is malformed.
+    fn client_address(&self, proxies: &TrustedProxies) -> Result<ClientAddress, Problem>;
+
+    /// The client's address behind trusted proxies: `None` if a proxy hides it, and for a client of
+    /// a Unix socket. [`TrustedProxies`] has an example. Not a yield point.
+    ///
+    /// # Errors
+    ///
+    /// As [`client_address`](Self::client_address).
+    fn client_ip(&self, proxies: &TrustedProxies) -> Result<Option<IpAddr>, Problem>;
+
     /// The content codings that the client accepts, see [`AcceptedEncodings`]. Not a yield point.
     fn accepted_encodings(&self) -> AcceptedEncodings<'_>;
 
@@ -28,6 +48,14 @@ pub trait RequestExt {
 
     /// The media types that the client accepts, see [`AcceptedTypes`]. Not a yield point.
     fn accepted_types(&self) -> AcceptedTypes<'_>;
+
+    /// Evaluates the request's conditions: the response if the method must not be performed, a 304
+    /// or a 412. See [`Validators`]. Not a yield point.
+    fn check_conditions(&self, validators: &Validators) -> Option<Response>;
+
+    /// The cookies that the client has sent, see [`Cookies`]. Not a yield point.
+    #[cfg(feature = "cookies")]
+    fn cookies(&self) -> Cookies<'_>;
 
     /// The body, which is a form (`application/x-www-form-urlencoded`), as a value. A name that
     /// repeats is for a `Vec`; an empty value is `None` for a number, and
@@ -82,7 +110,7 @@ pub trait RequestExt {
     ///
     /// - 415 for a media type other than `application/json` and `application/*+json`, a charset
     ///   other than UTF-8, or a content coding that [`DecodedBody`] does not decode.
-    /// - 413 for more bytes than [`Request::set_body_limit`] allows, or than 2 MiB without it.
+    /// - 413 for more bytes than [`Request::set_body_limit`] allows, or than 1 MiB without it.
     /// - 400 for what is not JSON (RFC 8259) or not UTF-8, for an empty body, and for more than 127
     ///   levels; where the mistake is stands in the members `line` and `column`.
     /// - 422 for a value that does not fit the type, with the path of the field as the member
@@ -229,6 +257,14 @@ pub trait RequestExt {
 }
 
 impl RequestExt for Request {
+    fn client_address(&self, proxies: &TrustedProxies) -> Result<ClientAddress, Problem> {
+        proxies.client(self)
+    }
+
+    fn client_ip(&self, proxies: &TrustedProxies) -> Result<Option<IpAddr>, Problem> {
+        proxies.client(self).map(|client| client.ip())
+    }
+
     fn accepted_encodings(&self) -> AcceptedEncodings<'_> {
         AcceptedEncodings::of(self.headers())
     }
@@ -239,6 +275,15 @@ impl RequestExt for Request {
 
     fn accepted_types(&self) -> AcceptedTypes<'_> {
         AcceptedTypes::of(self.headers())
+    }
+
+    fn check_conditions(&self, validators: &Validators) -> Option<Response> {
+        validators.check(self)
+    }
+
+    #[cfg(feature = "cookies")]
+    fn cookies(&self) -> Cookies<'_> {
+        Cookies::of(self.headers())
     }
 
     #[cfg(feature = "form")]

@@ -19,7 +19,7 @@ use super::buffers::BufferPool;
 use crate::config::{Capacity, OnDisconnect, PanicPolicy, Peer, Timeouts};
 use crate::control::{Memory, ServerHandle, Shared, Slot};
 use crate::proto::{Encoder, Limits};
-use crate::telemetry::{Event, FinishedRequest, ShardCounters, abort};
+use crate::telemetry::{Event, FinishedRequest, RouteCounters, ShardCounters, abort};
 
 /// A shard, as its connections see it.
 pub(crate) struct Host {
@@ -80,6 +80,17 @@ impl Host {
         ServerHandle::new(&self.shared)
     }
 
+    /// Whether that peer is a proxy whose connections begin with a PROXY header.
+    pub(crate) fn is_proxy(&self, peer: &Peer) -> bool {
+        self.shared.config.proxies.contains_peer(peer)
+    }
+
+    /// Counts a client that a proxy has named; false if it has too many connections already.
+    pub(crate) fn enter_peer(&self, client: &Peer) -> bool {
+        let most = self.capacity.connections_per_peer;
+        most == usize::MAX || self.shared.peers.enter(client, self.slot.index, most)
+    }
+
     /// Whether the server's listeners speak TLS.
     pub(crate) fn is_secure(&self) -> bool {
         self.shared.is_secure()
@@ -96,7 +107,13 @@ impl Host {
         self.shared.config.has_wrappers
     }
 
-    /// Whether finished requests are to be [reported](Self::report), even without a route.
+    /// The counters of this shard's routes.
+    #[inline]
+    pub(super) fn routes(&self) -> &RouteCounters {
+        &self.slot.routes
+    }
+
+    /// Whether finished requests are to be [reported](Self::report).
     #[inline]
     pub(crate) fn wants_requests(&self) -> bool {
         self.wants_requests
@@ -104,7 +121,6 @@ impl Host {
 
     /// Reports a finished request.
     pub(crate) fn report(&self, request: &FinishedRequest<'_>) {
-        self.slot.routes.record(request);
         if let Some(log) = &self.shared.access_log {
             log.write(request);
         }
@@ -118,10 +134,13 @@ impl Host {
         self.shared.observers.emit(event);
     }
 
-    /// `count` requests were answered, the first of which began at `since`.
-    pub(super) fn record_latency(&self, since: Instant, count: u64) {
+    /// `count` requests were answered, the first of which began at `since`. Returns how long ago
+    /// that was.
+    #[inline]
+    pub(super) fn record_latency(&self, since: Instant, count: u64) -> Duration {
         let time = sched::now().saturating_duration_since(since);
         self.slot.latencies.record(time, count);
+        time
     }
 
     /// A handler has panicked: reports that, and does what the policy says.

@@ -18,6 +18,7 @@ use straightline_sched::{checkpoint, now, turn_start};
 #[cfg(feature = "_tls")]
 use straightline_tls::TlsInfo;
 
+use super::connection_peer::{ConnectionPeer, ProxiedPeer};
 use super::disconnect::Watch;
 use super::exchange::{Exchange, Expectation};
 use super::held::HeldForRequest;
@@ -28,10 +29,11 @@ use super::pacing::Pacing;
 use super::protocol::Protocol;
 use super::wrapper_fields::WrapperFields;
 use crate::config::Peer;
+use crate::telemetry::RouteLabel;
 
 /// The state that a connection and its current request share.
 pub(crate) struct Link {
-    pub(crate) peer: Peer,
+    peer: ConnectionPeer,
     pub(crate) host: Rc<Host>,
     pub(crate) exchange: Exchange,
     pub(crate) pacing: Pacing,
@@ -43,6 +45,9 @@ pub(crate) struct Link {
     watch: Cell<Option<Watch>>,
     /// The state of an upgraded connection, once the connection is upgraded.
     protocol: OnceCell<Rc<Protocol>>,
+    /// The number of a route, and how many of its requests were counted without their time, because
+    /// their responses are still to be sent.
+    untimed: Cell<(u32, u32)>,
     /// There is no client: a program made the request.
     is_detached: bool,
     /// Boxed: the offset of an unsized field would have to be computed at each access.
@@ -51,7 +56,7 @@ pub(crate) struct Link {
 
 impl Link {
     pub(crate) fn new(
-        peer: Peer,
+        peer: ConnectionPeer,
         host: Rc<Host>,
         transport: Box<dyn Transport>,
         begun: Instant,
@@ -66,6 +71,7 @@ impl Link {
             wrapper_fields: WrapperFields::default(),
             watch: Cell::new(None),
             protocol: OnceCell::new(),
+            untimed: Cell::new((0, 0)),
             is_detached: false,
             transport,
             host,
@@ -74,7 +80,29 @@ impl Link {
 
     /// As [`new`](Self::new), for a request that a program made.
     pub(super) fn detached(peer: Peer, host: Rc<Host>, transport: impl Transport) -> Self {
-        Self { is_detached: true, ..Self::new(peer, host, Box::new(transport), now()) }
+        Self {
+            is_detached: true,
+            ..Self::new(ConnectionPeer::Direct(peer), host, Box::new(transport), now())
+        }
+    }
+
+    /// The client, as far as it is known.
+    #[inline]
+    pub(crate) fn peer(&self) -> &Peer {
+        self.peer.get()
+    }
+
+    /// The client, if it counts among the connections of its address.
+    pub(crate) fn counted_peer(&self) -> Option<&Peer> {
+        self.peer.counted()
+    }
+
+    /// The client that a proxy names, if the connection comes through one.
+    pub(crate) fn proxied(&self) -> Option<&ProxiedPeer> {
+        match &self.peer {
+            ConnectionPeer::Direct(_) => None,
+            ConnectionPeer::Proxied(proxied) => Some(proxied),
+        }
     }
 
     /// Whether there is no client.
@@ -119,6 +147,44 @@ impl Link {
     pub(crate) fn begin_response(&self, status: StatusCode) {
         self.host.counters().respond(status);
         self.exchange.begin_response(status);
+    }
+
+    /// Counts the request for its route. Its time is added when its response has been sent, so that
+    /// the clock is not read twice.
+    #[inline]
+    pub(crate) fn count_route(&self, route: RouteLabel) {
+        let status = self.exchange.status();
+        let number = self.host.routes().count(route, status);
+        let (other, count) = self.untimed.get();
+        if status.is_some() && (count == 0 || other == number) {
+            self.untimed.set((number, count + 1));
+        } else {
+            self.count_another_route(number);
+        }
+    }
+
+    /// Another route than that of the responses that wait to be sent, or no response.
+    #[cold]
+    fn count_another_route(&self, number: u32) {
+        self.add_route_time(self.exchange.time());
+        self.host.routes().add_time(number, self.exchange.time());
+    }
+
+    /// The requests of a route that have no time yet have taken so long.
+    #[inline]
+    fn add_route_time(&self, time: Duration) {
+        let (number, count) = self.untimed.get();
+        if count > 0 {
+            self.untimed.set((number, 0));
+            self.host.routes().add_time(number, time.saturating_mul(count));
+        }
+    }
+
+    /// The connection has ended, perhaps with responses that could not be sent.
+    pub(crate) fn end_route_time(&self) {
+        if self.untimed.get().1 > 0 {
+            self.add_route_time(self.exchange.time());
+        }
     }
 
     /// The connection's fiber was abandoned: its client must not wait for it.
@@ -197,7 +263,7 @@ impl Link {
     pub(crate) fn try_hold(&self, bytes: usize) -> bool {
         let fits = self.held.try_add_to_body(bytes);
         if !fits {
-            self.host.record_short_of_memory(&self.peer);
+            self.host.record_short_of_memory(self.peer());
         }
         fits
     }
@@ -319,7 +385,8 @@ impl Link {
     #[inline]
     fn record_sent(&self) {
         if let Some((since, count)) = self.output.take_sent() {
-            self.host.record_latency(since, count.into());
+            let time = self.host.record_latency(since, count.into());
+            self.add_route_time(time);
         }
     }
 

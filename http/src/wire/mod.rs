@@ -6,6 +6,8 @@
 //!   has gone;
 //! - `buffers` is the memory for reading and writing, and `held` the memory that a request holds in
 //!   addition;
+//! - `connection_peer` is the client's address, and `proxied_stream` reads it from the header of a
+//!   proxy;
 //! - `host` is what the connections of a shard share;
 //! - `idle` is the idle time between two requests, `exchange` the current request, `rate_meter` a
 //!   client's credit of time, `pacing` the timeouts of a request, `output` the unsent bytes,
@@ -17,6 +19,7 @@
 mod body_in;
 mod body_out;
 mod buffers;
+mod connection_peer;
 mod detached;
 mod disconnect;
 mod exchange;
@@ -28,6 +31,7 @@ mod link;
 mod output;
 mod pacing;
 mod protocol;
+mod proxied_stream;
 mod rate_meter;
 mod upgrade;
 mod wrapper_fields;
@@ -35,6 +39,7 @@ mod wrapper_fields;
 pub(crate) use body_in::{BodyIn, Received, Unread};
 pub(crate) use body_out::{ClientBody, LateOutput};
 pub(crate) use buffers::{Buffers, Input};
+pub(crate) use connection_peer::{ConnectionPeer, ProxiedPeer};
 pub(crate) use detached::detached;
 pub(crate) use exchange::Expectation;
 pub(crate) use host::Host;
@@ -43,4 +48,5 @@ pub(crate) use linger::{close, linger};
 pub(crate) use link::Link;
 pub(crate) use output::OUTPUT_BYTES_MAX;
 pub(crate) use protocol::Protocol;
+pub(crate) use proxied_stream::ProxiedStream;
 pub use upgrade::Upgraded;

@@ -106,7 +106,7 @@ impl Upgraded {
 
     /// The client's address. Not a yield point.
     pub fn peer(&self) -> &Peer {
-        &self.link.peer
+        self.link.peer()
     }
 
     /// As [`Request::tls`](crate::Request::tls). Not a yield point.
@@ -509,7 +509,7 @@ impl straightline_net::compat::Stream for Upgraded {
 
 impl fmt::Debug for Upgraded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Upgraded").field("peer", &self.link.peer).finish_non_exhaustive()
+        f.debug_struct("Upgraded").field("peer", self.link.peer()).finish_non_exhaustive()
     }
 }
 

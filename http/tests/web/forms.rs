@@ -109,8 +109,13 @@ fn another_media_type_is_a_415() {
 fn what_a_program_writes_as_a_form_is_read_as_the_same() {
     fn property(pairs: Vec<(String, String)>) -> bool {
         let text = serde_html_form::to_string(&pairs).expect("pairs are a form");
-        let query = Request::builder().target(&format!("/?{text}")).build().expect("a request");
-        query.query_as::<Vec<(String, String)>>().expect("a query") == pairs
+        // A head may not be as long as such a text.
+        let request = Request::builder()
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(text)
+            .build()
+            .expect("a request");
+        request.form::<Vec<(String, String)>>().ok() == Some(pairs)
     }
     quickcheck::quickcheck(property as fn(Vec<(String, String)>) -> bool);
 }

@@ -4,7 +4,10 @@
 mod common;
 
 mod compression;
+mod conditions;
 mod forms;
 mod json;
+mod ranges;
 mod router;
+mod static_files;
 mod testing_client;

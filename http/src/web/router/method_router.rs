@@ -117,7 +117,11 @@ pub fn on<S, K, H: RouteHandler<S, K>>(method: Method, handler: H) -> MethodRout
 /// use straightline::Request;
 /// use straightline::web::{Router, any};
 ///
-/// let router = Router::new().route("/", any(|request: &mut Request| request.method().to_string()));
+/// fn method(request: &mut Request) -> String {
+///     request.method().to_string()
+/// }
+///
+/// let router = Router::new().route("/", any(method));
 /// # let _ = router;
 /// ```
 pub fn any<S, K, H: RouteHandler<S, K>>(handler: H) -> MethodRouter<S> {

@@ -9,6 +9,7 @@ use super::handler::Endpoint;
 use super::params::PathParams;
 use super::settings::RouteSettings;
 use crate::message::{IntoResponse, Request, Response};
+use crate::web::original_path::{forget_original_path, keep_original_path};
 
 /// The routes of a mounted handler: the prefix itself, which is redirected to the prefix with a
 /// slash; that; and everything below.
@@ -44,6 +45,7 @@ fn below_prefix(request: &Request) -> &str {
 
 /// Runs a handler with another path in its request, and gives the request its own back.
 fn with_path(request: &mut Request, path: &str, handler: &Endpoint) -> Response {
+    let is_outermost = keep_original_path(request);
     let target = request.target().to_owned();
     let query_bytes = request.query().map_or(0, |query| query.len() + 1);
     let query = &target[target.len() - query_bytes..];
@@ -52,6 +54,9 @@ fn with_path(request: &mut Request, path: &str, handler: &Endpoint) -> Response 
         return StatusCode::NOT_FOUND.into_response();
     }
     let response = handler(request);
+    if is_outermost {
+        forget_original_path(request);
+    }
     match request.set_target(&target) {
         Ok(()) => response,
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(), // no memory

@@ -64,9 +64,9 @@ use crate::server::Handler;
 /// A slash at the end counts: `/todos` and `/todos/` are two paths. Paths are compared as RFC 3986
 /// section 6.2.2 says: an escape of an unreserved character is that character, so `/%74odos` is
 /// `/todos`. An escaped slash (`%2F`) is not a slash. Dot segments (`/../`) and empty segments are
-/// not resolved; they match no fixed segment, and [`param`](crate::web::RequestExt::param) refuses
-/// them. A wrapper that decides by [`Request::path`] sees the path as it was sent, so protect a part
-/// of the site by a wrapper around that part's router, and not by comparing paths.
+/// not resolved: they match no fixed segment, and [`param`](crate::web::RequestExt::param) refuses
+/// them. A wrapper that decides by [`Request::path`] sees the path as it was sent, so protect a
+/// part of the site by a wrapper around that part's router, and not by comparing paths.
 ///
 /// # What the router answers by itself
 ///
@@ -217,7 +217,8 @@ impl<S> Router<S> {
     /// let comments = Router::new().get("/{id}", comment);
     /// let router = Router::new().nest("/posts/{post}/comments", comments);
     /// let mut request = Request::builder().target("/posts/3/comments/1").build()?;
-    /// assert_eq!(router.handle(&mut request).body().as_bytes(), Some(&b"comment 1 of post 3\n"[..]));
+    /// let response = router.handle(&mut request);
+    /// assert_eq!(response.body().as_bytes(), Some(&b"comment 1 of post 3\n"[..]));
     /// # Ok::<(), straightline::InvalidRequest>(())
     /// ```
     pub fn nest<T>(self, prefix: &str, router: Router<T>) -> Self {
@@ -259,7 +260,8 @@ impl<S> Router<S> {
     ///
     /// let router = Router::new().mount("/assets", directory);
     /// let mut request = Request::builder().target("/assets/css/site.css").build()?;
-    /// assert_eq!(router.handle(&mut request).body().as_bytes(), Some(&b"the file /css/site.css\n"[..]));
+    /// let response = router.handle(&mut request);
+    /// assert_eq!(response.body().as_bytes(), Some(&b"the file /css/site.css\n"[..]));
     /// # Ok::<(), straightline::InvalidRequest>(())
     /// ```
     pub fn mount<K, H: RouteHandler<S, K>>(self, prefix: &str, handler: H) -> Self {
@@ -268,8 +270,8 @@ impl<S> Router<S> {
     }
 
     /// Adds a router for a host: `api.example.org`, or `*.example.org` for all hosts below it, of
-    /// any depth. Case and port do not count. A request for this host sees that router alone, inside
-    /// of this one's wrappers; what is not found there gets its fallback, or this router's.
+    /// any depth. Case and port do not count. A request for this host sees that router alone,
+    /// inside of this one's wrappers; what is not found there gets its fallback, or this router's.
     ///
     /// The host is what the client says: a program that protects something by its host needs a
     /// proxy in front of it that does not let other hosts through.
