@@ -13,6 +13,8 @@ mod routing;
 mod servers;
 #[cfg(feature = "web")]
 mod static_site;
+#[cfg(feature = "web")]
+mod upload;
 mod without_c;
 
 /// The samples that are HTTP servers.
@@ -25,4 +27,6 @@ const SERVERS: &[&str] = &[
     "routing",
     #[cfg(feature = "web")]
     "static_site",
+    #[cfg(feature = "web")]
+    "upload",
 ];
