@@ -6,6 +6,7 @@ mod common;
 mod conditions;
 mod forms;
 mod json;
+mod middlewares;
 mod ranges;
 mod router;
 mod static_files;

@@ -186,7 +186,11 @@ impl Cors {
             } else {
                 let mut response = next.run(request);
                 if origin.is_some() {
-                    put(&mut response, &header::ACCESS_CONTROL_EXPOSE_HEADERS, &fields.exposed);
+                    put(
+                        &mut response,
+                        &header::ACCESS_CONTROL_EXPOSE_HEADERS,
+                        fields.exposed.as_ref(),
+                    );
                 }
                 response
             };
@@ -219,9 +223,9 @@ impl Cors {
         if !is_allowed {
             return response;
         }
-        put(&mut response, &header::ACCESS_CONTROL_ALLOW_METHODS, &fields.methods);
-        put(&mut response, &header::ACCESS_CONTROL_ALLOW_HEADERS, &fields.headers);
-        put(&mut response, &header::ACCESS_CONTROL_MAX_AGE, &fields.max_age);
+        put(&mut response, &header::ACCESS_CONTROL_ALLOW_METHODS, fields.methods.as_ref());
+        put(&mut response, &header::ACCESS_CONTROL_ALLOW_HEADERS, fields.headers.as_ref());
+        put(&mut response, &header::ACCESS_CONTROL_MAX_AGE, fields.max_age.as_ref());
         if self.has_private_network
             && request.headers().get("access-control-request-private-network") == Some("true")
         {
@@ -261,8 +265,8 @@ fn is_preflight(request: &Request) -> bool {
         && has(header::ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-fn put(response: &mut Response, name: &HeaderName, value: &Option<HeaderValue>) {
-    value.iter().for_each(|value| response.set_header(name, value));
+fn put(response: &mut Response, name: &HeaderName, value: Option<&HeaderValue>) {
+    value.into_iter().for_each(|value| response.set_header(name, value));
 }
 
 /// A list of names; `None` if it is empty.

@@ -64,7 +64,7 @@ impl TokenBuckets {
     /// As [`take`](Self::take), at that time, in nanoseconds.
     fn take_at(&self, key: u64, at: u64) -> Result<(), Duration> {
         #[allow(clippy::cast_possible_truncation)] // below the number of sets
-        let index = (u128::from(key) * self.sets.len() as u128 >> 64) as usize;
+        let index = ((u128::from(key) * self.sets.len() as u128) >> 64) as usize;
         let mut set = self.sets[index].lock();
         let found = set.iter().position(|place| place.key == key && place.full_at > at);
         let place = match found {

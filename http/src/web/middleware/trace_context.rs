@@ -57,18 +57,10 @@ impl TraceContext {
     /// The context of a request, with a new span id.
     fn of(request: &Request) -> Self {
         let mut parents = request.headers().all("traceparent");
-        let parent = match (parents.next().and_then(parse_parent), parents.next()) {
-            (Some(parent), None) => parent,
-            _ => {
-                let trace_id = u128::from(nonzero()) << 64 | u128::from(random_u64());
-                return Self {
-                    trace_id,
-                    span_id: nonzero(),
-                    parent_id: None,
-                    flags: 0,
-                    state: None,
-                };
-            }
+        let (Some(parent), None) = (parents.next().and_then(parse_parent), parents.next()) else {
+            let trace_id = (u128::from(nonzero()) << 64) | u128::from(random_u64());
+            let (parent_id, state) = (None, None);
+            return Self { trace_id, span_id: nonzero(), parent_id, flags: 0, state };
         };
         let lines: Vec<_> = request.headers().all("tracestate").collect();
         let state = parse_state(&lines.join(&b","[..]));
