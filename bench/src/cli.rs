@@ -12,6 +12,7 @@ use straightline_harness::cli::{self, seconds};
 use crate::bench::{self, Plan};
 use crate::cost;
 use crate::cpu::Pinning;
+use crate::files;
 use crate::load::Mode;
 use crate::micro;
 use crate::report;
@@ -44,6 +45,8 @@ enum Command {
     /// Exits with 1 if a figure is more than 3 % above its record in bench/cost.txt, unless the
     /// record was made with another compiler or processor.
     Cost(CostArgs),
+    /// Measures files of a directory beside nginx, which has to be installed
+    Files(FilesArgs),
     /// Measures TLS with each provider of cryptography, beside nginx
     ///
     /// Exits with 1 if a handshake or a request failed.
@@ -52,6 +55,9 @@ enum Command {
     /// Is one of the servers; `bench` and `cost` start these
     #[command(hide = true)]
     Serve(ServeArgs),
+    /// Is one of the servers of `files`
+    #[command(hide = true)]
+    ServeFiles(ServeFilesArgs),
     /// Is one of the servers of `tls`
     #[cfg(feature = "tls")]
     #[command(hide = true)]
@@ -115,6 +121,30 @@ struct ServeArgs {
     cpu: Option<usize>,
 }
 
+#[derive(Args)]
+struct FilesArgs {
+    /// How often each server is loaded
+    #[arg(long, value_name = "N", default_value = "5")]
+    #[arg(value_parser = value_parser!(u32).range(1..=ROUNDS_MAX))]
+    rounds: u32,
+    /// How long a server is loaded each time
+    #[arg(long, value_name = "S", default_value = "1", value_parser = seconds)]
+    seconds: Duration,
+    /// One round of 0.3 s: shows that everything works; the figures mean nothing
+    #[arg(long, conflicts_with_all = ["rounds", "seconds"])]
+    quick: bool,
+}
+
+#[derive(Args)]
+struct ServeFilesArgs {
+    server: files::Kind,
+    /// Where the files are
+    folder: PathBuf,
+    /// The CPU to stay on
+    #[arg(long)]
+    cpu: Option<usize>,
+}
+
 #[cfg(feature = "tls")]
 #[derive(Args)]
 struct TlsArgs {
@@ -154,9 +184,13 @@ pub(crate) fn main() -> ExitCode {
         Command::Micro(args) if args.quick => micro::run(1, 1),
         Command::Micro(args) => micro::run(args.rounds, args.scale),
         Command::Cost(args) => cost::run(args.update),
+        Command::Files(args) => measure_files(&args),
         #[cfg(feature = "tls")]
         Command::Tls(args) => measure_tls(args),
         Command::Serve(args) => serve::run(args.server, args.cpu).map(|()| true),
+        Command::ServeFiles(args) => {
+            files::serve(args.server, &args.folder, args.cpu).map(|()| true)
+        }
         #[cfg(feature = "tls")]
         Command::ServeTls(args) => tls::serve(args.server, &args.folder, args.cpu).map(|()| true),
     })
@@ -191,6 +225,17 @@ fn measure(args: BenchArgs) -> io::Result<bool> {
         report::write_json(file, &conditions, &rounds)?;
     }
     Ok(rounds.iter().all(|round| round.requests > 0 && round.errors == 0))
+}
+
+/// Runs the benchmark of files.
+fn measure_files(args: &FilesArgs) -> io::Result<bool> {
+    let plan = files::Plan {
+        rounds: if args.quick { 1 } else { args.rounds },
+        round_time: if args.quick { QUICK_TIME } else { args.seconds },
+        pinning: Pinning::choose()?,
+    };
+    println!("{}", report::conditions_of(plan.rounds, plan.round_time, plan.pinning)?);
+    files::run(&plan)
 }
 
 /// Runs the benchmark of TLS; false if a server failed in it.

@@ -4,7 +4,8 @@
 //! `server` runs the servers of `serve` as processes of this same binary and reads their CPU time;
 //! `load` asks them, on straightline's own fibers; `bench` goes round by round and `report` prints
 //! the results. `micro` measures single operations of the scheduler. `cost` counts the instructions
-//! of a request and compares them with a record. `tls` measures TLS beside nginx.
+//! of a request and compares them with a record. `files` measures files beside nginx, and `tls`
+//! TLS.
 
 #![deny(unsafe_op_in_unsafe_fn)]
 
@@ -16,6 +17,8 @@ mod cli;
 mod cost;
 #[cfg(target_os = "linux")]
 mod cpu;
+#[cfg(target_os = "linux")]
+mod files;
 #[cfg(target_os = "linux")]
 mod load;
 #[cfg(target_os = "linux")]

@@ -11,6 +11,7 @@ mod fuzz_content_length;
 mod fuzz_forwarded;
 mod fuzz_head;
 mod fuzz_proxy_protocol;
+mod fuzz_ranges;
 mod protocol;
 
 pub use fuzz_chunked::fuzz_chunked;
@@ -19,6 +20,7 @@ pub use fuzz_content_length::fuzz_content_length;
 pub use fuzz_forwarded::fuzz_forwarded;
 pub use fuzz_head::fuzz_head;
 pub use fuzz_proxy_protocol::fuzz_proxy_protocol;
+pub use fuzz_ranges::fuzz_ranges;
 pub use protocol::{Chunk, Chunked, Parser};
 
 #[cfg(test)]
@@ -47,5 +49,6 @@ mod tests {
         try_seeds("forwarded", fuzz_forwarded);
         try_seeds("head", fuzz_head);
         try_seeds("proxy_protocol", fuzz_proxy_protocol);
+        try_seeds("ranges", fuzz_ranges);
     }
 }

@@ -17,6 +17,7 @@ use crate::body_error::BodyError;
 use crate::config::{MinRate, OnDisconnect, Peer};
 use crate::control::ServerHandle;
 use crate::proto::{Head, Headers, Limits, Trailers};
+use crate::telemetry::RouteLabel;
 use crate::wire::{BodyIn, Buffers, Input, Link, Received, Unread};
 
 /// A request: its head, as a view into the connection's buffer, and its body, as a reader.
@@ -389,6 +390,12 @@ impl Request {
     /// }
     /// ```
     pub fn set_route(&mut self, route: &'static str) {
+        self.set_route_label(RouteLabel::of_name(route));
+    }
+
+    /// As [`set_route`](Self::set_route), with a number that the router knows.
+    #[inline]
+    pub(crate) fn set_route_label(&mut self, route: RouteLabel) {
         self.link.exchange.set_route(route);
     }
 

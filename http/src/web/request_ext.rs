@@ -9,6 +9,8 @@ use serde::de::DeserializeOwned;
 
 use super::client_address::{ClientAddress, TrustedProxies};
 use super::coding::DecodedBody;
+#[cfg(feature = "cookies")]
+use super::cookies::Cookies;
 use super::files::Validators;
 #[cfg(feature = "form")]
 use super::forms::{FORM_BYTES_MAX, read_form, read_query};
@@ -59,6 +61,10 @@ pub trait RequestExt {
     /// Evaluates the request's conditions: the response if the method must not be performed, a 304
     /// or a 412. See [`Validators`]. Not a yield point.
     fn check_conditions(&self, validators: &Validators) -> Option<Response>;
+
+    /// The cookies that the client has sent, see [`Cookies`]. Not a yield point.
+    #[cfg(feature = "cookies")]
+    fn cookies(&self) -> Cookies<'_>;
 
     /// The body, which is a form (`application/x-www-form-urlencoded`), as a value. A name that
     /// repeats is for a `Vec`; an empty value is `None` for a number, and
@@ -290,6 +296,11 @@ impl RequestExt for Request {
 
     fn check_conditions(&self, validators: &Validators) -> Option<Response> {
         validators.check(self)
+    }
+
+    #[cfg(feature = "cookies")]
+    fn cookies(&self) -> Cookies<'_> {
+        Cookies::of(self.headers())
     }
 
     #[cfg(feature = "form")]

@@ -16,7 +16,7 @@ use super::pattern::{Pattern, join};
 use super::settings::RouteSettings;
 use super::site::{PathEntry, PrefixSegment, Scope, Site, Sites, Target};
 use crate::conn::Wrapper;
-use crate::telemetry::kept_name;
+use crate::telemetry::RouteLabel;
 
 /// Compiles a router.
 ///
@@ -213,7 +213,7 @@ impl Compiler<'_> {
         self.known.insert(pattern.for_tree.clone(), index);
         self.origins.push(origin.to_owned());
         self.site.paths.push(PathEntry {
-            label: route.name.unwrap_or_else(|| kept_name(&pattern.text)),
+            label: RouteLabel::kept(route.name.unwrap_or(&pattern.text)),
             names: pattern.names.clone().into(),
             methods: Vec::new(),
             any: None,

@@ -16,7 +16,7 @@ pub(super) fn dispatch(sites: &Sites, request: &mut Request) -> Response {
     if let Some(params) = params {
         request.extensions_mut().insert(params);
     }
-    request.set_route(entry.label);
+    request.set_route_label(entry.label);
     let method = request.method();
     let target = entry.methods.iter().find(|(other, _)| other == method);
     match target.map(|(_, target)| target).or(entry.any.as_ref()) {

@@ -10,6 +10,7 @@ use super::params::PathParams;
 use super::path::normal_form;
 use super::settings::RouteSettings;
 use crate::conn::Wrapper;
+use crate::telemetry::RouteLabel;
 
 /// A router, compiled.
 pub(super) struct Sites {
@@ -34,7 +35,7 @@ pub(super) struct Site {
 /// A path of the program, and what answers each method.
 pub(super) struct PathEntry {
     /// Its name in logs and metrics.
-    pub(super) label: &'static str,
+    pub(super) label: RouteLabel,
     pub(super) names: Arc<[String]>,
     /// GET is the first, if there is one.
     pub(super) methods: Vec<(Method, Target)>,
