@@ -25,6 +25,8 @@ mod whole_body;
 
 pub use client_address::{ClientAddress, TrustedProxies};
 pub use coding::DecodedBody;
+#[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd"))]
+pub use coding::{Coding, Compression};
 #[cfg(feature = "cookies")]
 pub use cookies::{CookieKeys, Cookies, InvalidSecret, SameSite, SetCookie};
 #[cfg(feature = "files")]
