@@ -5,6 +5,7 @@ mod contract;
 #[cfg(feature = "_tls")]
 mod https;
 mod operating;
+#[cfg(feature = "web")]
 mod playground;
 #[cfg(feature = "web")]
 mod routing;
@@ -20,6 +21,7 @@ const SERVERS: &[&str] = &[
     "hello",
     "bench_server",
     "fanout",
+    #[cfg(feature = "web")]
     "playground",
     #[cfg(feature = "web")]
     "routing",
