@@ -4,6 +4,8 @@
 mod contract;
 #[cfg(feature = "_tls")]
 mod https;
+#[cfg(feature = "sqlite")]
+mod json_api;
 mod operating;
 #[cfg(feature = "web")]
 mod playground;

@@ -82,7 +82,8 @@ fn split(content_type: &str, body: &[u8]) -> Vec<(String, Vec<u8>)> {
     let text: String = body.iter().map(|&byte| char::from(byte)).collect();
     let text = format!("\r\n{text}");
     let mut parts: Vec<_> = text.split(&format!("\r\n--{boundary}")).collect();
-    assert_eq!((parts.first(), parts.pop()), (Some(&""), Some("--\r\n")));
+    assert_eq!(parts.pop(), Some("--\r\n"));
+    assert_eq!(parts.first(), Some(&""));
     let part = |part: &&str| {
         let Some((head, body)) = part.split_once("\r\n\r\n") else { panic!("no head in {part}") };
         let Some((_, range)) = head.split_once("Content-Range: ") else { panic!("{head}") };

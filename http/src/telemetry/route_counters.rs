@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use http::StatusCode;
 use parking_lot::Mutex;
 
 use super::counters::Counter;
@@ -27,8 +26,9 @@ pub(crate) struct RouteCounters {
 /// The counters of a route.
 #[derive(Debug, Default)]
 struct OfRoute {
-    responses: [Counter; 5],
-    unanswered: Counter,
+    /// By the class of the status; the first are those without a response. There are more than the
+    /// classes, so that an index is a few bits.
+    requests: [Counter; CLASSES],
     nanoseconds: Counter,
 }
 
@@ -52,24 +52,22 @@ impl Default for RouteCounters {
 }
 
 impl RouteCounters {
-    /// Counts a request, with the status of its response, if there is one. Returns the number of
-    /// the route, for [`add_time`](Self::add_time).
+    /// Counts a request, with the status of its response, 0 if there is none. Returns the number
+    /// of the route, for [`add_time`](Self::add_time).
     #[inline]
-    pub(crate) fn count(&self, route: RouteLabel, status: Option<StatusCode>) -> u32 {
+    pub(crate) fn count(&self, route: RouteLabel, status: u16) -> u32 {
         let number = route.known_number().unwrap_or_else(|| self.number_of(route));
-        let counters = self.of(number);
-        match status {
-            Some(status) => counters.responses[class(status)].bump(),
-            None => counters.unanswered.bump(),
-        }
+        self.of(number).requests[class(status)].bump();
         number
     }
 
-    /// Adds the time of requests that were counted.
+    /// Adds the time that each of `count` requests has taken, which were counted.
     #[inline]
-    pub(crate) fn add_time(&self, number: u32, time: Duration) {
-        let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        self.of(number).nanoseconds.add(nanoseconds);
+    pub(crate) fn add_time(&self, number: u32, time: Duration, count: u32) {
+        // Five centuries fit; the sum may wrap, as it may in the counter itself.
+        let seconds = time.as_secs().wrapping_mul(1_000_000_000);
+        let nanoseconds = seconds.wrapping_add(u64::from(time.subsec_nanos()));
+        self.of(number).nanoseconds.add(nanoseconds.wrapping_mul(u64::from(count)));
     }
 
     /// Adds these numbers to those of other shards.
@@ -110,8 +108,8 @@ impl RouteCounters {
 impl OfRoute {
     fn add_to(&self, name: &'static str, sums: &mut BTreeMap<&'static str, RouteNumbers>) {
         let numbers = RouteNumbers {
-            responses: array::from_fn(|class| self.responses[class].get()),
-            unanswered: self.unanswered.get(),
+            responses: array::from_fn(|class| self.requests[class + 1].get()),
+            unanswered: self.requests[0].get(),
             duration: Duration::from_nanos(self.nanoseconds.get()),
         };
         // The table of names is that of the process: most are not of this server.
@@ -129,8 +127,8 @@ impl OfRoute {
 
 /// The index of a status's class; statuses beyond 599 count as the last.
 #[inline]
-fn class(status: StatusCode) -> usize {
-    usize::from(status.as_u16() / 100).clamp(1, 5) - 1
+fn class(status: u16) -> usize {
+    usize::from(status / 100).min(5) % CLASSES
 }
 
 /// The block of a number, and the place in it.
@@ -154,6 +152,9 @@ fn first_of_block(block: usize) -> usize {
 
 /// The length of the first block. Arbitrary: the routes of a small service.
 const FIRST_BLOCK: u64 = 32;
+
+/// A power of two, above the five classes and 0.
+const CLASSES: usize = 8;
 
 /// Enough for every number.
 const BLOCKS: usize = 28;
@@ -180,15 +181,13 @@ mod tests {
     #[test]
     fn requests_are_counted_by_route_and_class() {
         let (shard, other) = (RouteCounters::default(), RouteCounters::default());
-        for (status, count) in
-            [(Some(StatusCode::OK), 3), (Some(StatusCode::NOT_FOUND), 1), (None, 2)]
-        {
+        for (status, count) in [(200, 3), (404, 1), (0, 2)] {
             for _ in 0..count {
                 let number = shard.count(RouteLabel::of_name("/counted"), status);
-                shard.add_time(number, Duration::from_millis(5));
+                shard.add_time(number, Duration::from_millis(5), 1);
             }
         }
-        other.count(RouteLabel::of_name("/counted"), Some(StatusCode::CREATED));
+        other.count(RouteLabel::of_name("/counted"), 201);
         let mut sums = BTreeMap::new();
         shard.add_to(&mut sums);
         other.add_to(&mut sums);

@@ -156,7 +156,7 @@ impl Link {
         let status = self.exchange.status();
         let number = self.host.routes().count(route, status);
         let (other, count) = self.untimed.get();
-        if status.is_some() && (count == 0 || other == number) {
+        if status != 0 && (count == 0 || other == number) {
             self.untimed.set((number, count + 1));
         } else {
             self.count_another_route(number);
@@ -167,7 +167,7 @@ impl Link {
     #[cold]
     fn count_another_route(&self, number: u32) {
         self.add_route_time(self.exchange.time());
-        self.host.routes().add_time(number, self.exchange.time());
+        self.host.routes().add_time(number, self.exchange.time(), 1);
     }
 
     /// The requests of a route that have no time yet have taken so long.
@@ -176,7 +176,7 @@ impl Link {
         let (number, count) = self.untimed.get();
         if count > 0 {
             self.untimed.set((number, 0));
-            self.host.routes().add_time(number, time.saturating_mul(count));
+            self.host.routes().add_time(number, time, count);
         }
     }
 

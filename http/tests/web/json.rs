@@ -84,7 +84,7 @@ fn another_media_type_is_a_415_that_says_which_is_right() {
 
 #[test]
 fn what_is_not_json_is_a_400_with_the_place() {
-    let cases: [(&[u8], &str); 14] = [
+    let cases: [(&[u8], &str); 16] = [
         (b"", "empty"),
         (b" \n", "empty"),
         (b"{", "EOF while parsing"),
@@ -99,6 +99,8 @@ fn what_is_not_json_is_a_400_with_the_place() {
         (b"{\"title\":\"\xff\"}", "not UTF-8: the byte at 10"),
         (b"\xef\xbb\xbf{\"title\":\"a\"}", "expected value"),
         (b"NaN", "expected"),
+        (b"{\"title\":5", "EOF while parsing"),
+        (b"[[", "EOF while parsing"),
     ];
     for (body, detail) in cases {
         assert_problem(&json(body), 400, detail);
@@ -111,7 +113,8 @@ fn what_is_not_json_is_a_400_with_the_place() {
 fn a_value_that_does_not_fit_is_a_422_with_the_path_of_the_field() {
     let cases = [
         ("{}", None, "missing field `title`"),
-        ("[1]", Some("[0]"), "[0]: invalid type: integer `1`"),
+        ("[1]", None, "invalid type: sequence"),
+        ("[\"a\",[]]", None, "invalid type: sequence"),
         ("null", None, "invalid type: null"),
         (r#"{"title":5}"#, Some("title"), "title: invalid type: integer `5`"),
         (r#"{"title":"a","title":"b"}"#, None, "duplicate field `title`"),

@@ -7,6 +7,7 @@ mod compression;
 mod conditions;
 mod forms;
 mod json;
+mod middlewares;
 mod ranges;
 mod router;
 mod static_files;
