@@ -8,7 +8,7 @@ use straightline::web::{EntityTag, RequestExt, Validators};
 use straightline::{IntoResponse, Request, Response};
 use straightline_examples::echo;
 
-use crate::paths::parameter;
+use crate::query::parameter;
 
 /// Numbered lines, always the same, cut at `bytes` bytes.
 pub(crate) fn text(request: &Request) -> Result<Response, Response> {

@@ -5,6 +5,7 @@
 
 mod content;
 mod paths;
+mod query;
 mod settings;
 
 use std::io;

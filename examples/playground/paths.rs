@@ -2,7 +2,6 @@
 
 use std::hint::black_box;
 use std::io::Write;
-use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -13,6 +12,7 @@ use straightline::{BodyError, IntoResponse, Method, Next, Request, Response, Sta
 use straightline_examples::{echo, metrics};
 
 use crate::content;
+use crate::query::parameter;
 
 pub(crate) const PATHS: &str = "\
 Paths:
@@ -180,23 +180,3 @@ fn headers(request: &Request) -> Response {
 fn as_json(value: &serde_json::Value) -> Response {
     format!("{value}\n").into_response().content_type("application/json")
 }
-
-/// The value of a parameter of the query, or the default if the query does not have it.
-pub(crate) fn parameter<N: FromStr>(
-    request: &Request,
-    name: &str,
-    default: N,
-) -> Result<N, Response> {
-    let parameters = request.query().unwrap_or_default().split('&');
-    let mut values =
-        parameters.filter_map(|parameter| parameter.strip_prefix(name)?.strip_prefix('='));
-    match values.next() {
-        None => Ok(default),
-        Some(text) => text.parse().map_err(|_| {
-            (StatusCode::BAD_REQUEST, format!("{name} must be a whole number\n")).into_response()
-        }),
-    }
-}
-
-/// The most bytes that `/reverse` holds in memory for a client.
-const REVERSED_BYTES_MAX: u64 = 64 << 20;
