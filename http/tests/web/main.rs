@@ -8,6 +8,7 @@ mod conditions;
 mod forms;
 mod json;
 mod middlewares;
+mod multipart;
 mod ranges;
 mod router;
 mod static_files;
