@@ -82,7 +82,8 @@ fn split(content_type: &str, body: &[u8]) -> Vec<(String, Vec<u8>)> {
     let text: String = body.iter().map(|&byte| char::from(byte)).collect();
     let text = format!("\r\n{text}");
     let mut parts: Vec<_> = text.split(&format!("\r\n--{boundary}")).collect();
-    assert_eq!((parts.first(), parts.pop()), (Some(&""), Some("--\r\n")));
+    assert_eq!(parts.pop(), Some("--\r\n"));
+    assert_eq!(parts.first(), Some(&""));
     let part = |part: &&str| {
         let Some((head, body)) = part.split_once("\r\n\r\n") else { panic!("no head in {part}") };
         let Some((_, range)) = head.split_once("Content-Range: ") else { panic!("{head}") };
@@ -94,10 +95,10 @@ fn split(content_type: &str, body: &[u8]) -> Vec<(String, Vec<u8>)> {
 /// Each part has the bytes that it says, and all together are those that were asked for, once.
 fn check(parts: &[(String, Vec<u8>)], content: &[u8], range: &[u8]) {
     let mut sent = Vec::new();
-    for (range, body) in parts {
+    for (part, body) in parts {
         let numbers: Vec<usize> =
-            range.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse().ok()).collect();
-        let [first, last, length] = numbers[..] else { panic!("the range {range}") };
+            part.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse().ok()).collect();
+        let [first, last, length] = numbers[..] else { panic!("the part {part}") };
         assert_eq!((length, &content[first..=last]), (content.len(), &body[..]));
         sent.extend(body);
     }
@@ -150,11 +151,5 @@ fn try_tag(line: &[u8]) {
     }
 }
 
-const FIELDS: [&str; 6] = [
-    "range",
-    "if-range",
-    "if-none-match",
-    "if-match",
-    "if-modified-since",
-    "if-unmodified-since",
-];
+const FIELDS: [&str; 6] =
+    ["range", "if-range", "if-none-match", "if-match", "if-modified-since", "if-unmodified-since"];

@@ -105,6 +105,7 @@ struct Compiler<'m> {
 
 impl Compiler<'_> {
     fn add_router(&mut self, definition: &Definition, prefix: &str, surroundings: &Surroundings) {
+        self.mistakes.extend(definition.mistakes.iter().cloned());
         for (pattern, route) in &definition.routes {
             self.add_route(prefix, pattern, route, surroundings);
         }
