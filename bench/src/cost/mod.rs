@@ -34,7 +34,8 @@ pub(crate) fn run(update: bool) -> io::Result<bool> {
     let mut figures: Vec<(&str, u64)> = Vec::new();
     for &(name, kind) in FIGURES {
         let figure = match kind {
-            Kind::Instructions(head, depth) => instructions(head, depth),
+            Kind::Instructions(head, depth) => instructions(PLAIN, head, depth),
+            Kind::Routed => instructions(ROUTED, Head::Small, 1),
             Kind::Idle => bytes_at_rest(),
         }?;
         println!("{name} {figure}");
@@ -56,6 +57,7 @@ pub(crate) fn run(update: bool) -> io::Result<bool> {
 /// The figures: the name in the record, and the kind.
 const FIGURES: &[(&str, Kind)] = &[
     ("instructions_plaintext", Kind::Instructions(Head::Small, 1)),
+    ("instructions_routed", Kind::Routed),
     ("instructions_pipelined", Kind::Instructions(Head::Small, 16)),
     ("instructions_browser", Kind::Instructions(Head::Browser, 1)),
     ("instructions_browser_pipelined", Kind::Instructions(Head::Browser, 16)),
@@ -66,6 +68,8 @@ const FIGURES: &[(&str, Kind)] = &[
 enum Kind {
     /// The instructions of one request with this head, if so many requests are sent at a time.
     Instructions(Head, u64),
+    /// The instructions of one request that goes through a router.
+    Routed,
     /// The bytes of one connection that has sent its response and is idle.
     Idle,
 }
@@ -91,9 +95,9 @@ impl Head {
 }
 
 /// The instructions that the server executes for one request.
-fn instructions(head: Head, depth: u64) -> io::Result<u64> {
+fn instructions(kind: &str, head: Head, depth: u64) -> io::Result<u64> {
     let count = |requests: u64| {
-        let server = Valgrind::start("callgrind", "--callgrind-out-file=/dev/null")?;
+        let server = Valgrind::start("callgrind", "--callgrind-out-file=/dev/null", kind)?;
         let mut client = connect(server.address())?;
         for batch in 0..requests / depth {
             let numbers = batch * depth..(batch + 1) * depth;
@@ -111,7 +115,7 @@ fn instructions(head: Head, depth: u64) -> io::Result<u64> {
 /// The bytes of heap that the server holds for one idle connection.
 fn bytes_at_rest() -> io::Result<u64> {
     let count = |connections: u64| {
-        let server = Valgrind::start("dhat", "--dhat-out-file=/dev/null")?;
+        let server = Valgrind::start("dhat", "--dhat-out-file=/dev/null", PLAIN)?;
         let mut clients = Vec::new();
         for number in 0..connections {
             let mut client = connect(server.address())?;
@@ -139,6 +143,10 @@ fn read_answers(client: &mut TcpStream, count: u64) -> io::Result<()> {
     (0..count).try_for_each(|_| read_expected(&mut reader, client))?;
     if reader.is_empty() { Ok(()) } else { Err(unasked()) }
 }
+
+/// The servers, as `serve` calls them.
+const PLAIN: &str = "straightline";
+const ROUTED: &str = "straightline-routed";
 
 /// Enough requests to fill caches, pools and tables.
 const REQUESTS_FEW: u64 = 1_600;

@@ -20,7 +20,7 @@ pub(super) struct Valgrind {
 struct Log(PathBuf);
 
 impl Valgrind {
-    pub(super) fn start(tool: &str, option: &str) -> io::Result<Self> {
+    pub(super) fn start(tool: &str, option: &str, server: &str) -> io::Result<Self> {
         let log = env::temp_dir().join(format!("straightline-cost-{}", std::process::id()));
         let log = Log(log);
         let mut command = Command::new("valgrind");
@@ -29,7 +29,7 @@ impl Valgrind {
             .arg(option)
             .arg(format!("--log-file={}", log.0.display()))
             .arg(env::current_exe()?)
-            .args(["serve", "straightline"]);
+            .args(["serve", server]);
         let process = ServerProcess::start(&mut command)
             .map_err(|error| io::Error::new(error.kind(), format!("valgrind: {error}")))?;
         Ok(Self { process, log })

@@ -6,6 +6,7 @@
 mod answer;
 mod floor;
 mod hyper;
+mod routed;
 mod straightline;
 
 use std::fmt;
@@ -15,7 +16,7 @@ use ::straightline::sched::DriverKind;
 use clap::ValueEnum;
 use rustix::process::{Signal, set_parent_process_death_signal};
 
-#[cfg(feature = "tls")]
+#[cfg(any(feature = "tls", feature = "peers"))]
 pub(crate) use self::answer::ANY_PORT;
 use self::answer::listen;
 pub(crate) use self::answer::{BODY, PATH};
@@ -34,6 +35,8 @@ pub(crate) enum Kind {
     Straightline,
     /// This project with the oneshot driver
     StraightlinePolling,
+    /// This project behind its router: 100 routes, two wrappers
+    StraightlineRouted,
     /// hyper on tokio's single-threaded runtime
     Hyper,
     /// The floor a second time: the distance of its ratio from 1 is the noise
@@ -52,6 +55,7 @@ pub(crate) fn run(kind: Kind, cpu: Option<usize>) -> io::Result<()> {
         Kind::FloorOneshot => floor::run(&listen()?, Arming::EachTime),
         Kind::Straightline => straightline::run(None),
         Kind::StraightlinePolling => straightline::run(Some(DriverKind::Polling)),
+        Kind::StraightlineRouted => routed::run(),
         Kind::Hyper => hyper::run(listen()?),
     }
 }
@@ -63,6 +67,7 @@ impl fmt::Display for Kind {
             Self::FloorOneshot => "floor-oneshot",
             Self::Straightline => "straightline",
             Self::StraightlinePolling => "straightline-polling",
+            Self::StraightlineRouted => "straightline-routed",
             Self::Hyper => "hyper",
             Self::FloorAgain => "floor-again",
         })

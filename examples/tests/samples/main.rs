@@ -4,6 +4,8 @@
 mod contract;
 #[cfg(feature = "_tls")]
 mod https;
+#[cfg(feature = "sqlite")]
+mod json_api;
 mod operating;
 mod playground;
 #[cfg(feature = "web")]
@@ -11,6 +13,8 @@ mod routing;
 mod servers;
 #[cfg(feature = "web")]
 mod static_site;
+#[cfg(feature = "web")]
+mod upload;
 mod without_c;
 
 /// The samples that are HTTP servers.
@@ -23,4 +27,6 @@ const SERVERS: &[&str] = &[
     "routing",
     #[cfg(feature = "web")]
     "static_site",
+    #[cfg(feature = "web")]
+    "upload",
 ];

@@ -12,10 +12,15 @@ use crate::telemetry::{FinishedRequest, Outcome};
 /// Reports a request and its response, once. The request's head must still be there.
 #[inline]
 pub(super) fn report_request(connection: &Connection, request: &Request) {
-    let exchange = &connection.link().exchange;
-    let is_wanted = connection.host().wants_requests() || exchange.route().is_some();
-    if is_wanted && exchange.record_reported() {
-        report(connection, Some(request));
+    let (link, route) = (connection.link(), connection.link().exchange.route());
+    let is_wanted = connection.host().wants_requests();
+    if (is_wanted || route.is_some()) && link.exchange.record_reported() {
+        if let Some(route) = route {
+            link.count_route(route);
+        }
+        if is_wanted {
+            report(connection, Some(request));
+        }
     }
 }
 
@@ -34,7 +39,7 @@ fn report(connection: &Connection, request: Option<&Request>) {
         target: request.map(Request::target),
         version: request.map(Request::version),
         headers: request.map_or(Headers::received(&[], &[]), Request::headers),
-        route: link.exchange.route(),
+        route: link.exchange.route().map(|route| route.name),
         status: StatusCode::from_u16(status).ok(),
         request_bytes: request.map_or(0, Request::received_bytes),
         response_bytes: link.output.body_bytes(body_at),
@@ -46,10 +51,15 @@ fn report(connection: &Connection, request: Option<&Request>) {
 /// its head is lost.
 #[cold]
 pub(super) fn report_lost(connection: &Connection, outcome: Outcome) {
-    let exchange = &connection.link().exchange;
-    if exchange.is_in_flight() && connection.host().wants_requests() && exchange.record_reported() {
+    let (link, exchange) = (connection.link(), &connection.link().exchange);
+    if exchange.is_in_flight() && exchange.record_reported() {
         exchange.set_outcome(outcome);
-        report(connection, None);
+        if let Some(route) = exchange.route() {
+            link.count_route(route);
+        }
+        if connection.host().wants_requests() {
+            report(connection, None);
+        }
     }
 }
 

@@ -37,6 +37,14 @@ enum Next {
 /// One activation of the connection's fiber: serves requests until the connection becomes idle,
 /// which returns `Continue`, or is over, which returns `Break` and whether it ended in good order.
 pub(crate) fn serve_activation(connection: &Connection) -> ControlFlow<io::Result<()>> {
+    let flow = activate(connection);
+    if flow.is_break() {
+        connection.link().end_route_time();
+    }
+    flow
+}
+
+fn activate(connection: &Connection) -> ControlFlow<io::Result<()>> {
     let (since, requests) = (connection.link().idle.resume(), connection.link().exchange.number());
     let awaited_handshake = connection.awaits_handshake();
     // The panic of a handler is caught in `serve_request`. What unwinds to here is a cancel of the
@@ -60,6 +68,7 @@ pub(crate) fn serve_activation(connection: &Connection) -> ControlFlow<io::Resul
             let is_cancelled = is_cancel(&*payload);
             let outcome = if is_cancelled { Outcome::ForceClosed } else { Outcome::Failed };
             report_lost(connection, outcome);
+            connection.link().end_route_time();
             if !is_cancelled {
                 connection.host().counters().aborted.bump();
                 let error = io::Error::other("a panic outside of the handler");

@@ -8,14 +8,26 @@
 mod fuzz_chunked;
 mod fuzz_connection;
 mod fuzz_content_length;
+#[cfg(feature = "cookies")]
+mod fuzz_cookies;
+mod fuzz_forwarded;
 mod fuzz_head;
+mod fuzz_proxy_protocol;
+#[cfg(feature = "form")]
+mod fuzz_query;
 mod fuzz_ranges;
 mod protocol;
 
 pub use fuzz_chunked::fuzz_chunked;
 pub use fuzz_connection::fuzz_connection;
 pub use fuzz_content_length::fuzz_content_length;
+#[cfg(feature = "cookies")]
+pub use fuzz_cookies::fuzz_cookies;
+pub use fuzz_forwarded::fuzz_forwarded;
 pub use fuzz_head::fuzz_head;
+pub use fuzz_proxy_protocol::fuzz_proxy_protocol;
+#[cfg(feature = "form")]
+pub use fuzz_query::fuzz_query;
 pub use fuzz_ranges::fuzz_ranges;
 pub use protocol::{Chunk, Chunked, Parser};
 
@@ -42,7 +54,13 @@ mod tests {
         try_seeds("chunked", fuzz_chunked);
         try_seeds("connection", fuzz_connection);
         try_seeds("content_length", fuzz_content_length);
+        #[cfg(feature = "cookies")]
+        try_seeds("cookies", fuzz_cookies);
+        try_seeds("forwarded", fuzz_forwarded);
         try_seeds("head", fuzz_head);
+        try_seeds("proxy_protocol", fuzz_proxy_protocol);
+        #[cfg(feature = "form")]
+        try_seeds("query", fuzz_query);
         try_seeds("ranges", fuzz_ranges);
     }
 }

@@ -17,6 +17,7 @@ use crate::body_error::BodyError;
 use crate::config::{MinRate, OnDisconnect, Peer};
 use crate::control::ServerHandle;
 use crate::proto::{Head, Headers, Limits, Trailers};
+use crate::telemetry::RouteLabel;
 use crate::wire::{BodyIn, Buffers, Input, Link, Received, Unread};
 
 /// A request: its head, as a view into the connection's buffer, and its body, as a reader.
@@ -119,6 +120,15 @@ impl Request {
             "" if self.method() != Method::CONNECT => "/", // an absolute target without a path
             path => path,
         }
+    }
+
+    /// As [`path`](Self::path), without a look at the bytes; empty also for an absolute target
+    /// without a path.
+    #[cfg(feature = "router")]
+    #[inline]
+    pub(crate) fn path_bytes(&self) -> &[u8] {
+        let (start, end) = self.head().path;
+        &self.buffers.input.unread()[start as usize..end as usize]
     }
 
     /// The query, still percent-encoded and without its `?`; `None` if there is no `?`.
@@ -389,6 +399,12 @@ impl Request {
     /// }
     /// ```
     pub fn set_route(&mut self, route: &'static str) {
+        self.set_route_label(RouteLabel::of_name(route));
+    }
+
+    /// As [`set_route`](Self::set_route), with a number that the router knows.
+    #[inline]
+    pub(crate) fn set_route_label(&mut self, route: RouteLabel) {
         self.link.exchange.set_route(route);
     }
 

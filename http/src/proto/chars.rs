@@ -53,7 +53,7 @@ const fn is_in(byte: u8, set: &[u8]) -> bool {
 
 /// Whether the byte may stand in a token.
 #[inline]
-pub(super) fn is_token(byte: u8) -> bool {
+pub(crate) fn is_token(byte: u8) -> bool {
     CLASSES[usize::from(byte)] & TOKEN != 0
 }
 

@@ -4,8 +4,8 @@
 //! is. `gap` skips the empty lines between requests, `head` parses a request's head with `scan`,
 //! which finds the ends of names and values, `framing` finds where the body ends, `chunked` decodes
 //! and encodes chunked bodies, `fields` is the view of the parsed fields, `refusal` names every
-//! reason to refuse a request, and `encode` writes the head of a response. `proxy_header` is the header
-//! of the PROXY protocol, in front of all requests of a connection.
+//! reason to refuse a request, and `encode` writes the head of a response. `proxy_header` is the
+//! header of the PROXY protocol, in front of all requests of a connection.
 
 mod chars;
 mod chunked;
@@ -19,6 +19,7 @@ mod proxy_header;
 mod refusal;
 mod scan;
 
+pub(crate) use chars::is_token;
 pub(crate) use chunked::{
     ChunkedDecoder, Next as ChunkedNext, Trailers, begin_chunk, end_chunk, is_forbidden_trailer,
     put_chunk_size, put_last_chunk,

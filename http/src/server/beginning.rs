@@ -1,7 +1,8 @@
 //! What a new connection is served on: the stream that was accepted, or TLS over it.
 //!
 //! If a trusted proxy has connected, its header comes before everything else, so the stream that
-//! reads it stands below TLS. A stream of the program's own is served as it is: the program chooses itself what it speaks.
+//! reads it stands below TLS. A stream of the program's own is served as it is: the program chooses
+//! itself what it speaks.
 
 use std::rc::Rc;
 #[cfg(feature = "_tls")]

@@ -418,12 +418,7 @@ impl fmt::Display for Event<'_> {
             Self::ShardRenewed { shard, replacement } => fmt_renewed(f, *shard, *replacement),
             Self::ListenersLent { shard, helper } => fmt_lent(f, *shard, *helper),
             Self::ListenersReturned { shard } => fmt_returned(f, *shard),
-            Self::AllStuck { shards } => {
-                write!(
-                    f,
-                    "every shard is stuck ({shards}), no other may start: no client is served"
-                )
-            }
+            Self::AllStuck { shards } => fmt_all_stuck(f, *shards),
             Self::Reloaded { outcome } => fmt_reloaded(f, *outcome),
             #[cfg(feature = "_tls")]
             Self::TlsHandshake { .. }
@@ -442,6 +437,10 @@ impl fmt::Display for Event<'_> {
 fn fmt_panic(f: &mut fmt::Formatter<'_>, message: &str, place: Option<&str>) -> fmt::Result {
     let place = Escaped(place.unwrap_or("an unknown place"));
     write!(f, "panicked at {place}: {}", Escaped(message))
+}
+
+fn fmt_all_stuck(f: &mut fmt::Formatter<'_>, shards: usize) -> fmt::Result {
+    write!(f, "every shard is stuck ({shards}), no other may start: no client is served")
 }
 
 fn fmt_lent(f: &mut fmt::Formatter<'_>, shard: usize, helper: usize) -> fmt::Result {

@@ -18,8 +18,7 @@ mod panics;
 mod plain;
 mod prometheus;
 mod route_counters;
-#[cfg(feature = "router")]
-mod route_names;
+mod route_label;
 #[cfg(feature = "_tls")]
 mod tls_metrics;
 
@@ -39,8 +38,7 @@ pub(crate) use panics::{contain, message_of, record_places, take_place};
 pub(crate) use prometheus::Exposition;
 pub(crate) use route_counters::RouteCounters;
 pub use route_counters::RouteNumbers;
-#[cfg(feature = "router")]
-pub(crate) use route_names::kept_name;
+pub(crate) use route_label::RouteLabel;
 #[cfg(feature = "_tls")]
 pub use tls_metrics::TlsMetrics;
 #[cfg(feature = "_tls")]

@@ -1,18 +1,36 @@
 //! The requests of each route of a shard.
 //!
-//! Routes are constants of the program, so their number is bounded.
+//! Routes are constants of the program, so their number is bounded. The counters of a route are at
+//! the place of its number, in blocks that grow, so that a reader on another thread never sees them
+//! move.
 
+use std::array;
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 use std::time::Duration;
 
-use http::StatusCode;
 use parking_lot::Mutex;
 
-use super::finished_request::FinishedRequest;
+use super::counters::Counter;
+use super::route_label::{RouteLabel, names};
 
 /// A shard's numbers. Only its own thread writes them.
+#[derive(Debug)]
+pub(crate) struct RouteCounters {
+    /// Each block has twice as many counters as the one before it.
+    blocks: [OnceLock<Box<[OfRoute]>>; BLOCKS],
+    /// The numbers of the names for which handlers have none.
+    numbers: Mutex<BTreeMap<&'static str, u32>>,
+}
+
+/// The counters of a route.
 #[derive(Debug, Default)]
-pub(crate) struct RouteCounters(Mutex<BTreeMap<&'static str, RouteNumbers>>);
+struct OfRoute {
+    /// By the class of the status; the first are those without a response. There are more than the
+    /// classes, so that an index is a few bits.
+    requests: [Counter; CLASSES],
+    nanoseconds: Counter,
+}
 
 /// The finished requests of one route.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,37 +40,160 @@ pub struct RouteNumbers {
     pub responses: [u64; 5],
     /// Requests that got no response.
     pub unanswered: u64,
-    /// The sum of their [durations](FinishedRequest::duration).
+    /// The sum of their times: from the head's arrival until the response was complete and was
+    /// written to the system, together with the other responses of a pipeline.
     pub duration: Duration,
 }
 
+impl Default for RouteCounters {
+    fn default() -> Self {
+        Self { blocks: array::from_fn(|_| OnceLock::new()), numbers: Mutex::default() }
+    }
+}
+
 impl RouteCounters {
-    /// Counts a request, if it has a route.
-    pub(crate) fn record(&self, request: &FinishedRequest<'_>) {
-        let Some(route) = request.route else { return };
-        let mut routes = self.0.lock();
-        let numbers = routes.entry(route).or_default();
-        match request.status.map(class) {
-            Some(class) => numbers.responses[class] += 1,
-            None => numbers.unanswered += 1,
-        }
-        numbers.duration += request.duration;
+    /// Counts a request, with the status of its response, 0 if there is none. Returns the number
+    /// of the route, for [`add_time`](Self::add_time).
+    #[inline]
+    pub(crate) fn count(&self, route: RouteLabel, status: u16) -> u32 {
+        let number = route.known_number().unwrap_or_else(|| self.number_of(route));
+        self.of(number).requests[class(status)].bump();
+        number
+    }
+
+    /// Adds the time that each of `count` requests has taken, which were counted.
+    #[inline]
+    pub(crate) fn add_time(&self, number: u32, time: Duration, count: u32) {
+        // Five centuries fit; the sum may wrap, as it may in the counter itself.
+        let seconds = time.as_secs().wrapping_mul(1_000_000_000);
+        let nanoseconds = seconds.wrapping_add(u64::from(time.subsec_nanos()));
+        self.of(number).nanoseconds.add(nanoseconds.wrapping_mul(u64::from(count)));
     }
 
     /// Adds these numbers to those of other shards.
     pub(crate) fn add_to(&self, sums: &mut BTreeMap<&'static str, RouteNumbers>) {
-        for (route, numbers) in &*self.0.lock() {
-            let sum = sums.entry(route).or_default();
-            for (sum, count) in sum.responses.iter_mut().zip(numbers.responses) {
-                *sum += count;
+        let names = names();
+        for (block, counters) in self.blocks.iter().enumerate() {
+            let Some(counters) = counters.get() else { continue };
+            let first = first_of_block(block);
+            for (name, counters) in names.iter().skip(first).zip(counters) {
+                counters.add_to(name, sums);
             }
-            sum.unanswered += numbers.unanswered;
-            sum.duration += numbers.duration;
         }
+    }
+
+    #[inline]
+    fn of(&self, number: u32) -> &OfRoute {
+        let (block, at) = place(number);
+        match self.blocks[block].get() {
+            Some(counters) => &counters[at],
+            None => &self.make_block(block)[at],
+        }
+    }
+
+    #[cold]
+    fn make_block(&self, block: usize) -> &[OfRoute] {
+        self.blocks[block]
+            .get_or_init(|| (0..block_len(block)).map(|_| OfRoute::default()).collect())
+    }
+
+    /// The number of a name, which this shard asks the process for once.
+    #[cold]
+    #[inline(never)]
+    fn number_of(&self, route: RouteLabel) -> u32 {
+        *self.numbers.lock().entry(route.name).or_insert_with(|| route.number())
+    }
+}
+
+impl OfRoute {
+    fn add_to(&self, name: &'static str, sums: &mut BTreeMap<&'static str, RouteNumbers>) {
+        let numbers = RouteNumbers {
+            responses: array::from_fn(|class| self.requests[class + 1].get()),
+            unanswered: self.requests[0].get(),
+            duration: Duration::from_nanos(self.nanoseconds.get()),
+        };
+        // The table of names is that of the process: most are not of this server.
+        if numbers.unanswered == 0 && numbers.responses == [0; 5] {
+            return;
+        }
+        let sum = sums.entry(name).or_default();
+        for (sum, count) in sum.responses.iter_mut().zip(numbers.responses) {
+            *sum += count;
+        }
+        sum.unanswered += numbers.unanswered;
+        sum.duration += numbers.duration;
     }
 }
 
 /// The index of a status's class; statuses beyond 599 count as the last.
-fn class(status: StatusCode) -> usize {
-    usize::from(status.as_u16() / 100).clamp(1, 5) - 1
+#[inline]
+fn class(status: u16) -> usize {
+    usize::from(status / 100).min(5) % CLASSES
+}
+
+/// The block of a number, and the place in it.
+#[inline]
+fn place(number: u32) -> (usize, usize) {
+    let shifted = u64::from(number) + FIRST_BLOCK;
+    let block = shifted.ilog2() - FIRST_BLOCK.ilog2();
+    let at = shifted - (FIRST_BLOCK << block);
+    // Both fit: there is a block for every number, and `at` is below its length.
+    (block as usize, usize::try_from(at).unwrap_or(usize::MAX))
+}
+
+fn block_len(block: usize) -> u64 {
+    FIRST_BLOCK << block
+}
+
+/// The number of a block's first counters.
+fn first_of_block(block: usize) -> usize {
+    usize::try_from(block_len(block) - FIRST_BLOCK).unwrap_or(usize::MAX)
+}
+
+/// The length of the first block. Arbitrary: the routes of a small service.
+const FIRST_BLOCK: u64 = 32;
+
+/// A power of two, above the five classes and 0.
+const CLASSES: usize = 8;
+
+/// Enough for every number.
+const BLOCKS: usize = 28;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_number_has_a_place_of_its_own() {
+        assert_eq!(place(0), (0, 0));
+        assert_eq!(place(31), (0, 31));
+        assert_eq!(place(32), (1, 0));
+        assert_eq!(place(95), (1, 63));
+        assert_eq!(place(96), (2, 0));
+        assert!(place(u32::MAX).0 < BLOCKS);
+        for number in 0..10_000 {
+            let (block, at) = place(number);
+            assert_eq!(first_of_block(block) + at, number as usize);
+            assert!((at as u64) < block_len(block));
+        }
+    }
+
+    #[test]
+    fn requests_are_counted_by_route_and_class() {
+        let (shard, other) = (RouteCounters::default(), RouteCounters::default());
+        for (status, count) in [(200, 3), (404, 1), (0, 2)] {
+            for _ in 0..count {
+                let number = shard.count(RouteLabel::of_name("/counted"), status);
+                shard.add_time(number, Duration::from_millis(5), 1);
+            }
+        }
+        other.count(RouteLabel::of_name("/counted"), 201);
+        let mut sums = BTreeMap::new();
+        shard.add_to(&mut sums);
+        other.add_to(&mut sums);
+        assert_eq!(sums.len(), 1);
+        let numbers = sums["/counted"];
+        assert_eq!(numbers.responses, [0, 4, 0, 1, 0]);
+        assert_eq!((numbers.unanswered, numbers.duration), (2, Duration::from_millis(30)));
+    }
 }

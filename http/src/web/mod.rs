@@ -23,16 +23,23 @@ mod state;
 #[cfg(feature = "_serde")]
 mod whole_body;
 
+pub use client_address::{ClientAddress, TrustedProxies};
 pub use coding::DecodedBody;
+#[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd"))]
+pub use coding::{Coding, Compression};
+#[cfg(feature = "cookies")]
+pub use cookies::{CookieKeys, Cookies, InvalidSecret, SameSite, SetCookie};
 #[cfg(feature = "files")]
 pub use files::StaticFiles;
 pub use files::{EntityTag, Ranged, Validators, download};
 #[cfg(feature = "form")]
 pub use forms::empty_as_none;
 pub use forms::{Multipart, MultipartLimits, Part};
+pub use html::Html;
 #[cfg(feature = "json")]
 pub use json::Json;
 pub use negotiation::{AcceptedEncodings, AcceptedLanguages, AcceptedTypes};
+pub use redirect::{Redirect, local_target};
 pub use request_ext::RequestExt;
 #[cfg(feature = "router")]
 pub use router::{

@@ -1,18 +1,23 @@
 //! What the kit reads from a request, as methods.
 
+use std::net::IpAddr;
 #[cfg(feature = "router")]
 use std::str::FromStr;
 
 #[cfg(feature = "_serde")]
 use serde::de::DeserializeOwned;
 
+use super::client_address::{ClientAddress, TrustedProxies};
 use super::coding::DecodedBody;
+#[cfg(feature = "cookies")]
+use super::cookies::Cookies;
 use super::files::Validators;
 #[cfg(feature = "form")]
 use super::forms::{FORM_BYTES_MAX, read_form, read_query};
 use super::forms::{Multipart, MultipartLimits};
 #[cfg(feature = "json")]
 use super::json::{JSON_BYTES_MAX, read_json};
+use super::middleware::{TraceContext, id_of};
 use super::negotiation::{AcceptedEncodings, AcceptedLanguages, AcceptedTypes};
 #[cfg(feature = "router")]
 use super::router::{self, Params};
@@ -21,6 +26,29 @@ use crate::message::{Problem, Request, Response};
 /// What the kit reads from a request. Each method belongs to a piece of the kit, whose page says
 /// more.
 pub trait RequestExt {
+    /// The id of the request, behind the middleware
+    /// [`request_id`](crate::web::middleware::request_id). Not a yield point.
+    fn request_id(&self) -> Option<&str>;
+
+    /// The place of the request in its trace, behind the middleware
+    /// [`trace_context`](crate::web::middleware::trace_context). Not a yield point.
+    fn trace_context(&self) -> Option<&TraceContext>;
+
+    /// The client behind trusted proxies, see [`TrustedProxies::client`]. Not a yield point.
+    ///
+    /// # Errors
+    ///
+    /// A 400 if a trusted proxy has sent a field that is malformed.
+    fn client_address(&self, proxies: &TrustedProxies) -> Result<ClientAddress, Problem>;
+
+    /// The client's address behind trusted proxies: `None` if a proxy hides it, and for a client of
+    /// a Unix socket. [`TrustedProxies`] has an example. Not a yield point.
+    ///
+    /// # Errors
+    ///
+    /// As [`client_address`](Self::client_address).
+    fn client_ip(&self, proxies: &TrustedProxies) -> Result<Option<IpAddr>, Problem>;
+
     /// The content codings that the client accepts, see [`AcceptedEncodings`]. Not a yield point.
     fn accepted_encodings(&self) -> AcceptedEncodings<'_>;
 
@@ -34,6 +62,10 @@ pub trait RequestExt {
     /// or a 412. See [`Validators`]. Not a yield point.
     fn check_conditions(&self, validators: &Validators) -> Option<Response>;
 
+    /// The cookies that the client has sent, see [`Cookies`]. Not a yield point.
+    #[cfg(feature = "cookies")]
+    fn cookies(&self) -> Cookies<'_>;
+
     /// The body, which is a form (`application/x-www-form-urlencoded`), as a value. A name that
     /// repeats is for a `Vec`; an empty value is `None` for a number, and
     /// [`empty_as_none`](super::empty_as_none) makes it so for other types.
@@ -44,9 +76,9 @@ pub trait RequestExt {
     ///
     /// # Errors
     ///
-    /// 415 for another media type, another charset than UTF-8, or an unknown content coding; 413 for
-    /// more bytes than [`Request::set_body_limit`] allows, or than 1 MiB without it; 400 for more than
-    /// 1000 values and for what is not UTF-8; 422 for a value that does not fit the type, with the
+    /// 415 for another media type, another charset than UTF-8, or an unknown content coding; 413
+    /// for more bytes than [`Request::set_body_limit`] allows, or than 1 MiB without it; 400 for
+    /// more than 1000 values and for what is not UTF-8; 422 for a value that does not fit the type, with the
     /// name as the member `field`; otherwise why the body could not be read.
     ///
     /// ```
@@ -81,7 +113,8 @@ pub trait RequestExt {
     /// # Blocking
     ///
     /// A yield point, unless the whole body came with the head. The text is parsed in one go: for
-    /// much larger bodies than the default, parse in [`sched::offload`](straightline_sched::offload).
+    /// much larger bodies than the default, parse in
+    /// [`sched::offload`](straightline_sched::offload).
     ///
     /// # Errors
     ///
@@ -91,7 +124,8 @@ pub trait RequestExt {
     /// - 400 for what is not JSON (RFC 8259) or not UTF-8, for an empty body, and for more than 127
     ///   levels; where the mistake is stands in the members `line` and `column`.
     /// - 422 for a value that does not fit the type, with the path of the field as the member
-    ///   `field`. Unknown fields are ignored unless the type says `deny_unknown_fields`.
+    ///   `field`. Unknown fields are ignored unless the type says `deny_unknown_fields`. A struct
+    ///   is an object; an array, which serde would take too, is not one.
     /// - Otherwise why the body could not be read.
     ///
     /// ```
@@ -234,6 +268,22 @@ pub trait RequestExt {
 }
 
 impl RequestExt for Request {
+    fn request_id(&self) -> Option<&str> {
+        id_of(self)
+    }
+
+    fn trace_context(&self) -> Option<&TraceContext> {
+        self.extensions().get()
+    }
+
+    fn client_address(&self, proxies: &TrustedProxies) -> Result<ClientAddress, Problem> {
+        proxies.client(self)
+    }
+
+    fn client_ip(&self, proxies: &TrustedProxies) -> Result<Option<IpAddr>, Problem> {
+        proxies.client(self).map(|client| client.ip())
+    }
+
     fn accepted_encodings(&self) -> AcceptedEncodings<'_> {
         AcceptedEncodings::of(self.headers())
     }
@@ -248,6 +298,11 @@ impl RequestExt for Request {
 
     fn check_conditions(&self, validators: &Validators) -> Option<Response> {
         validators.check(self)
+    }
+
+    #[cfg(feature = "cookies")]
+    fn cookies(&self) -> Cookies<'_> {
+        Cookies::of(self.headers())
     }
 
     #[cfg(feature = "form")]

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use http::StatusCode;
 use straightline_sched::{now, turn_start};
 
-use crate::telemetry::{Outcome, ShardCounters};
+use crate::telemetry::{Outcome, RouteLabel, ShardCounters};
 
 /// A request and its response.
 pub(crate) struct Exchange {
@@ -30,7 +30,7 @@ pub(crate) struct Exchange {
     /// How it ends, as far as is known.
     outcome: Cell<Outcome>,
     /// What the handler calls it in numbers and logs.
-    route: Cell<Option<&'static str>>,
+    route: Cell<Option<RouteLabel>>,
     /// The status of the response; 0 before the response begins.
     status: Cell<u16>,
     /// The output position at which the response's body begins; `u64::MAX` before it does.
@@ -144,8 +144,9 @@ impl Exchange {
         now().saturating_duration_since(self.begun.get())
     }
 
-    /// For input that never became a request: it has taken no time.
+    /// For input that never became a request: it has taken no time, and has no route.
     pub(crate) fn restart_clock(&self) {
+        self.route.set(None);
         self.begun.set(turn_start());
     }
 
@@ -180,12 +181,13 @@ impl Exchange {
         self.outcome.take()
     }
 
-    pub(crate) fn set_route(&self, route: &'static str) {
+    #[inline]
+    pub(crate) fn set_route(&self, route: RouteLabel) {
         self.route.set(Some(route));
     }
 
     #[inline]
-    pub(crate) fn route(&self) -> Option<&'static str> {
+    pub(crate) fn route(&self) -> Option<RouteLabel> {
         self.route.get()
     }
 
@@ -201,6 +203,12 @@ impl Exchange {
     #[inline]
     pub(crate) fn begin_response_body(&self, position: u64) {
         self.body_at.set(position);
+    }
+
+    /// The status of the response; 0 if it has not begun.
+    #[inline]
+    pub(super) fn status(&self) -> u16 {
+        self.status.get()
     }
 
     /// The response's status, 0 if there is none, and the position at which its body begins.

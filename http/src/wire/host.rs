@@ -19,7 +19,7 @@ use super::buffers::BufferPool;
 use crate::config::{Capacity, OnDisconnect, PanicPolicy, Peer, Timeouts};
 use crate::control::{Memory, ServerHandle, Shared, Slot};
 use crate::proto::{Encoder, Limits};
-use crate::telemetry::{Event, FinishedRequest, ShardCounters, abort};
+use crate::telemetry::{Event, FinishedRequest, RouteCounters, ShardCounters, abort};
 
 /// A shard, as its connections see it.
 pub(crate) struct Host {
@@ -107,7 +107,13 @@ impl Host {
         self.shared.config.has_wrappers
     }
 
-    /// Whether finished requests are to be [reported](Self::report), even without a route.
+    /// The counters of this shard's routes.
+    #[inline]
+    pub(super) fn routes(&self) -> &RouteCounters {
+        &self.slot.routes
+    }
+
+    /// Whether finished requests are to be [reported](Self::report).
     #[inline]
     pub(crate) fn wants_requests(&self) -> bool {
         self.wants_requests
@@ -115,7 +121,6 @@ impl Host {
 
     /// Reports a finished request.
     pub(crate) fn report(&self, request: &FinishedRequest<'_>) {
-        self.slot.routes.record(request);
         if let Some(log) = &self.shared.access_log {
             log.write(request);
         }
@@ -129,10 +134,13 @@ impl Host {
         self.shared.observers.emit(event);
     }
 
-    /// `count` requests were answered, the first of which began at `since`.
-    pub(super) fn record_latency(&self, since: Instant, count: u64) {
+    /// `count` requests were answered, the first of which began at `since`. Returns how long ago
+    /// that was.
+    #[inline]
+    pub(super) fn record_latency(&self, since: Instant, count: u64) -> Duration {
         let time = sched::now().saturating_duration_since(since);
         self.slot.latencies.record(time, count);
+        time
     }
 
     /// A handler has panicked: reports that, and does what the policy says.

@@ -29,6 +29,7 @@ use super::pacing::Pacing;
 use super::protocol::Protocol;
 use super::wrapper_fields::WrapperFields;
 use crate::config::Peer;
+use crate::telemetry::RouteLabel;
 
 /// The state that a connection and its current request share.
 pub(crate) struct Link {
@@ -44,6 +45,9 @@ pub(crate) struct Link {
     watch: Cell<Option<Watch>>,
     /// The state of an upgraded connection, once the connection is upgraded.
     protocol: OnceCell<Rc<Protocol>>,
+    /// The number of a route, and how many of its requests were counted without their time, because
+    /// their responses are still to be sent.
+    untimed: Cell<(u32, u32)>,
     /// There is no client: a program made the request.
     is_detached: bool,
     /// Boxed: the offset of an unsized field would have to be computed at each access.
@@ -67,6 +71,7 @@ impl Link {
             wrapper_fields: WrapperFields::default(),
             watch: Cell::new(None),
             protocol: OnceCell::new(),
+            untimed: Cell::new((0, 0)),
             is_detached: false,
             transport,
             host,
@@ -142,6 +147,44 @@ impl Link {
     pub(crate) fn begin_response(&self, status: StatusCode) {
         self.host.counters().respond(status);
         self.exchange.begin_response(status);
+    }
+
+    /// Counts the request for its route. Its time is added when its response has been sent, so that
+    /// the clock is not read twice.
+    #[inline]
+    pub(crate) fn count_route(&self, route: RouteLabel) {
+        let status = self.exchange.status();
+        let number = self.host.routes().count(route, status);
+        let (other, count) = self.untimed.get();
+        if status != 0 && (count == 0 || other == number) {
+            self.untimed.set((number, count + 1));
+        } else {
+            self.count_another_route(number);
+        }
+    }
+
+    /// Another route than that of the responses that wait to be sent, or no response.
+    #[cold]
+    fn count_another_route(&self, number: u32) {
+        self.add_route_time(self.exchange.time());
+        self.host.routes().add_time(number, self.exchange.time(), 1);
+    }
+
+    /// The requests of a route that have no time yet have taken so long.
+    #[inline]
+    fn add_route_time(&self, time: Duration) {
+        let (number, count) = self.untimed.get();
+        if count > 0 {
+            self.untimed.set((number, 0));
+            self.host.routes().add_time(number, time, count);
+        }
+    }
+
+    /// The connection has ended, perhaps with responses that could not be sent.
+    pub(crate) fn end_route_time(&self) {
+        if self.untimed.get().1 > 0 {
+            self.add_route_time(self.exchange.time());
+        }
     }
 
     /// The connection's fiber was abandoned: its client must not wait for it.
@@ -342,7 +385,8 @@ impl Link {
     #[inline]
     fn record_sent(&self) {
         if let Some((since, count)) = self.output.take_sent() {
-            self.host.record_latency(since, count.into());
+            let time = self.host.record_latency(since, count.into());
+            self.add_route_time(time);
         }
     }
 

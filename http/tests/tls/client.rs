@@ -109,7 +109,15 @@ impl Client {
         name: &str,
         config: &Arc<ClientConfig>,
     ) -> io::Result<Self> {
-        let mut stream = socket(address);
+        Self::over(socket(address), name, config)
+    }
+
+    /// As [`with`](Self::with), over a socket on which something was sent before.
+    pub(crate) fn over(
+        mut stream: TcpStream,
+        name: &str,
+        config: &Arc<ClientConfig>,
+    ) -> io::Result<Self> {
         let name = ServerName::try_from(name.to_owned()).unwrap();
         let mut connection = ClientConnection::new(Arc::clone(config), name).unwrap();
         while connection.is_handshaking() {

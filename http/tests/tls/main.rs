@@ -12,4 +12,5 @@ mod client;
 mod ends;
 mod failures;
 mod operating;
+mod proxies;
 mod requests;

@@ -3,9 +3,11 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod compression;
 mod conditions;
 mod forms;
 mod json;
+mod middlewares;
 mod ranges;
 mod router;
 mod static_files;

@@ -9,6 +9,7 @@ use super::compile::{compile, invalid};
 use super::definition::Definition;
 use super::dispatch::dispatch;
 use super::handler::RouteHandler;
+use super::layer::layer;
 use super::method_router::{self, MethodRouter};
 use super::mount;
 use super::site::Sites;
@@ -339,10 +340,8 @@ impl<S> Router<S> {
         self,
         wrapper: impl Fn(&mut Request, Next<'_>) -> R + Send + Sync + 'static,
     ) -> Self {
-        let wrapper = Arc::new(move |request: &mut Request, next: Next<'_>| {
-            wrapper(request, next).into_response()
-        });
-        self.define(|definition| definition.wrappers.push(wrapper))
+        let layer = layer(wrapper);
+        self.define(|definition| definition.layers.push(layer))
     }
 
     /// How long a body may be, where a route says nothing else
@@ -401,12 +400,12 @@ impl Default for Router {
 
 impl<S> fmt::Debug for Router<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Definition { routes, nested, hosts, wrappers, .. } = &self.definition;
+        let Definition { routes, nested, hosts, layers, .. } = &self.definition;
         f.debug_struct("Router")
             .field("routes", &routes.iter().map(|(pattern, _)| pattern).collect::<Vec<_>>())
             .field("nested", &nested.iter().map(|(prefix, _)| prefix).collect::<Vec<_>>())
             .field("hosts", &hosts.iter().map(|(host, _)| host).collect::<Vec<_>>())
-            .field("wrappers", &wrappers.len())
+            .field("wrappers", &layers.len())
             .finish_non_exhaustive()
     }
 }

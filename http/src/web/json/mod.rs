@@ -1,10 +1,15 @@
 //! JSON in and out.
+//!
+//! `object` says which value a struct is read from.
+
+mod object;
 
 use http::StatusCode;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
 
+use self::object::ObjectForStruct;
 use super::whole_body::{check_content, problem_with_field, read_text, shortened};
 use crate::message::{HandlerError, IntoResponse, Problem, Request, Response};
 
@@ -68,13 +73,15 @@ pub(super) fn read_json<T: DeserializeOwned>(
 ) -> Result<T, Problem> {
     check_content(request, "application/json", is_json)?;
     let text = read_text(request, bytes_max)?;
-    let error = match serde_json::from_str(&text) {
+    let error = match parse(&text) {
         Ok(value) => return Ok(value),
-        Err(error) => error,
+        Err(error) if error.classify() != Category::Data => error,
+        // A mistake in the text comes before one in a field, wherever it stands.
+        Err(error) => match serde_json::from_str::<IgnoredAny>(&text) {
+            Ok(_) => return Err(describe_field::<T>(&text, &error)),
+            Err(error) => error,
+        },
     };
-    if error.classify() == Category::Data {
-        return Err(describe_field::<T>(&text, &error));
-    }
     if text.trim_ascii().is_empty() {
         return Err(Problem::new(StatusCode::BAD_REQUEST)
             .with_detail("The body is empty, and has to be JSON."));
@@ -83,6 +90,13 @@ pub(super) fn read_json<T: DeserializeOwned>(
         .with_detail(format!("The body is not JSON: {}", shortened(&error.to_string())))
         .with_member("line", error.line())
         .with_member("column", error.column()))
+}
+
+fn parse<T: DeserializeOwned>(text: &str) -> serde_json::Result<T> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let value = T::deserialize(ObjectForStruct(&mut deserializer))?;
+    deserializer.end()?;
+    Ok(value)
 }
 
 /// `application/json`, or a type that is JSON by its suffix (RFC 6839 section 3.1).
@@ -97,7 +111,7 @@ fn is_json(essence: &str) -> bool {
 fn describe_field<T: DeserializeOwned>(text: &str, error: &serde_json::Error) -> Problem {
     let status = StatusCode::UNPROCESSABLE_ENTITY;
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    match serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
+    match serde_path_to_error::deserialize::<_, T>(ObjectForStruct(&mut deserializer)) {
         Err(found) => {
             let path = found.path().to_string();
             problem_with_field(status, &path, &found.inner().to_string())

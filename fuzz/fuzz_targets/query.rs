@@ -1,0 +1,4 @@
+//! Queries and forms: `http/src/internals/fuzz_query.rs` says what must hold.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| straightline::internals::fuzz_query(data));

@@ -1,1 +1,0 @@
-//! Cookies (RFC 6265): plain, signed and private.
