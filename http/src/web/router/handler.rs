@@ -50,6 +50,12 @@ pub trait RouteHandler<S, Kind>: Send + Sync + Sized + 'static {
     /// Forgets the type of the handler, and joins it with the state.
     #[doc(hidden)]
     fn into_endpoint(self, state: &Arc<S>) -> Arc<Endpoint>;
+
+    /// What [`Handler::check`] finds.
+    #[doc(hidden)]
+    fn mistake(&self) -> Option<String> {
+        None
+    }
 }
 
 /// The kind of a handler that takes a request alone.
@@ -66,6 +72,10 @@ where
 {
     fn into_endpoint(self, _: &Arc<S>) -> Arc<Endpoint> {
         Arc::new(move |request: &mut Request| IntoResponse::response_of(|| self.handle(request)))
+    }
+
+    fn mistake(&self) -> Option<String> {
+        self.check().err().map(|error| error.to_string())
     }
 }
 
