@@ -7,12 +7,15 @@ mod https;
 #[cfg(feature = "sqlite")]
 mod json_api;
 mod operating;
+#[cfg(feature = "web")]
 mod playground;
 #[cfg(feature = "web")]
 mod routing;
 mod servers;
 #[cfg(feature = "web")]
 mod static_site;
+#[cfg(feature = "web")]
+mod upload;
 mod without_c;
 
 /// The samples that are HTTP servers.
@@ -20,9 +23,12 @@ const SERVERS: &[&str] = &[
     "hello",
     "bench_server",
     "fanout",
+    #[cfg(feature = "web")]
     "playground",
     #[cfg(feature = "web")]
     "routing",
     #[cfg(feature = "web")]
     "static_site",
+    #[cfg(feature = "web")]
+    "upload",
 ];

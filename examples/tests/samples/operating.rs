@@ -54,7 +54,7 @@ fn sighup_does_not_end_a_server() {
     for name in SERVERS {
         let mut server = Server::start(name, &["--workers", "1"]);
         server.signal("HUP");
-        if name != "bench_server" {
+        if *name != "bench_server" {
             server.wait_for_stderr("SIGHUP: there is nothing to reload");
         }
         assert!(get(server.address(), "/nowhere").starts_with("HTTP/1.1 404 "), "{name}");

@@ -38,7 +38,8 @@ pub(crate) type Wrapper = dyn Fn(&mut Request, Next<'_>) -> Response + Send + Sy
 pub struct Next<'n> {
     wrappers: &'n [Arc<Wrapper>],
     handler: &'n (dyn Fn(&mut Request) -> Response + 'n),
-    /// The wrappers are inside of the handler's time, and its panics pass through them.
+    /// The caller is inside of the handler's time, and a panic passes through it. Then there are no
+    /// wrappers.
     is_inside: bool,
 }
 
@@ -52,12 +53,12 @@ impl<'n> Next<'n> {
         Self { wrappers, handler, is_inside: false }
     }
 
-    /// For wrappers that a handler calls: they share its time, and a panic passes through them.
-    pub(crate) fn inside(
-        wrappers: &'n [Arc<Wrapper>],
-        handler: &'n dyn Fn(&mut Request) -> Response,
-    ) -> Self {
-        Self { wrappers, handler, is_inside: true }
+    /// For a wrapper that a handler calls: it shares the handler's time, and a panic passes through
+    /// it.
+    #[cfg(feature = "router")]
+    #[inline]
+    pub(crate) fn inside(handler: &'n dyn Fn(&mut Request) -> Response) -> Self {
+        Self { wrappers: &[], handler, is_inside: true }
     }
 
     /// Runs the rest, and returns its response: a 500 if it panicked, a 504 if the handler's time
@@ -92,17 +93,16 @@ impl<'n> Next<'n> {
     /// # Cancellation
     ///
     /// A cancel of the fiber, at the end of a drain, passes through.
+    #[inline]
     pub fn run(self, request: &mut Request) -> Response {
+        if self.is_inside { (self.handler)(request) } else { self.run_outside(request) }
+    }
+
+    fn run_outside(self, request: &mut Request) -> Response {
         let Some((first, rest)) = self.wrappers.split_first() else {
-            if self.is_inside {
-                return (self.handler)(request);
-            }
             return run_handler(request, self.handler);
         };
         let next = Next { wrappers: rest, ..self };
-        if self.is_inside {
-            return first(request, next);
-        }
         match catch_unwind(AssertUnwindSafe(|| first(request, next))) {
             Ok(response) => response,
             Err(payload) => panic_response(request, payload),

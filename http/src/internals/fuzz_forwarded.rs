@@ -29,9 +29,10 @@ pub fn fuzz_forwarded(data: &[u8]) {
             lines.iter().fold(builder, add).build().ok()
         };
         // Alone, the field is taken or refused; from elsewhere it does not count.
-        let alone = request(proxy, &[sent.clone()]).map(|request| request.client_ip(&proxies));
+        let alone =
+            request(proxy, std::slice::from_ref(&sent)).map(|request| request.client_ip(&proxies));
         drop(alone);
-        let elsewhere = request(client, &[sent.clone()]);
+        let elsewhere = request(client, std::slice::from_ref(&sent));
         let elsewhere = elsewhere.and_then(|request| request.client_ip(&proxies).ok());
         assert!(elsewhere.is_none_or(|address| address == Some(client)));
         // The proxy appends to the line, or adds a line.

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::invalid_header::checked;
 use crate::proto::is_forbidden_trailer;
-use crate::wire::ClientBody;
+use crate::wire::{ClientBody, LateOutput};
 
 /// Writes the body of a [`Response::stream`](crate::Response::stream).
 ///
@@ -181,6 +181,15 @@ impl<'w> BodyWriter<'w> {
         match &mut self.sink {
             Sink::Client(client) => client.send_file(file, part),
             Sink::Writer(other) => other.copy_file(file, part),
+        }
+    }
+
+    /// Where a hook of the fiber may add bytes to the body later; `None` if the writer is not the
+    /// client, or the body's length was announced. Puts out the head.
+    pub(crate) fn late_output(&mut self) -> Option<LateOutput> {
+        match &mut self.sink {
+            Sink::Client(client) => client.late_output(),
+            Sink::Writer(_) => None,
         }
     }
 

@@ -122,6 +122,15 @@ impl Request {
         }
     }
 
+    /// As [`path`](Self::path), without a look at the bytes; empty also for an absolute target
+    /// without a path.
+    #[cfg(feature = "router")]
+    #[inline]
+    pub(crate) fn path_bytes(&self) -> &[u8] {
+        let (start, end) = self.head().path;
+        &self.buffers.input.unread()[start as usize..end as usize]
+    }
+
     /// The query, still percent-encoded and without its `?`; `None` if there is no `?`.
     pub fn query(&self) -> Option<&str> {
         let (start, end) = (self.head().path.1, self.head().target.1);

@@ -17,6 +17,7 @@ use super::forms::{FORM_BYTES_MAX, read_form, read_query};
 use super::forms::{Multipart, MultipartLimits};
 #[cfg(feature = "json")]
 use super::json::{JSON_BYTES_MAX, read_json};
+use super::middleware::{TraceContext, id_of};
 use super::negotiation::{AcceptedEncodings, AcceptedLanguages, AcceptedTypes};
 #[cfg(feature = "router")]
 use super::router::{self, Params};
@@ -25,6 +26,14 @@ use crate::message::{Problem, Request, Response};
 /// What the kit reads from a request. Each method belongs to a piece of the kit, whose page says
 /// more.
 pub trait RequestExt {
+    /// The id of the request, behind the middleware
+    /// [`request_id`](crate::web::middleware::request_id). Not a yield point.
+    fn request_id(&self) -> Option<&str>;
+
+    /// The place of the request in its trace, behind the middleware
+    /// [`trace_context`](crate::web::middleware::trace_context). Not a yield point.
+    fn trace_context(&self) -> Option<&TraceContext>;
+
     /// The client behind trusted proxies, see [`TrustedProxies::client`]. Not a yield point.
     ///
     /// # Errors
@@ -259,6 +268,14 @@ pub trait RequestExt {
 }
 
 impl RequestExt for Request {
+    fn request_id(&self) -> Option<&str> {
+        id_of(self)
+    }
+
+    fn trace_context(&self) -> Option<&TraceContext> {
+        self.extensions().get()
+    }
+
     fn client_address(&self, proxies: &TrustedProxies) -> Result<ClientAddress, Problem> {
         proxies.client(self)
     }

@@ -47,6 +47,14 @@ pub(crate) struct ClientBody {
     health: Health,
 }
 
+/// Adds bytes to a body that has begun and is not written to at the moment: for a hook of its
+/// fiber.
+pub(crate) struct LateOutput {
+    link: Rc<Link>,
+    flush: Rc<dyn Fn()>,
+    is_chunked: bool,
+}
+
 /// How the client finds the end of the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum BodyFraming {
@@ -111,6 +119,19 @@ impl ClientBody {
     /// Adds a trailer field, which is sent behind a chunked body.
     pub(crate) fn add_trailer(&mut self, name: HeaderName, value: HeaderValue) {
         self.trailers.push((name, value));
+    }
+
+    /// Puts out the head, and returns where more may be added later; `None` if the body's length
+    /// was announced.
+    pub(crate) fn late_output(&mut self) -> Option<LateOutput> {
+        let is_chunked = match self.framing {
+            BodyFraming::Length(_) => return None,
+            BodyFraming::Chunked => true,
+            BodyFraming::UntilClose => false,
+        };
+        self.begin();
+        let (link, flush) = (Rc::clone(&self.link), Rc::clone(&self.flush));
+        Some(LateOutput { link, flush, is_chunked })
     }
 
     pub(crate) fn keep_alive(&self) -> bool {
@@ -353,6 +374,21 @@ impl Write for ClientBody {
         self.check().inspect_err(|_| self.record_failed_write())?;
         self.begin();
         self.run_write(Link::flush).inspect_err(|_| self.record_failed_write())
+    }
+}
+
+impl LateOutput {
+    /// Sends the piece, behind what was written. The next write finds an error. A yield point.
+    pub(crate) fn send(&self, piece: &[u8]) {
+        if !piece.is_empty() {
+            let mut output = self.link.output.buffer();
+            if self.is_chunked {
+                output.fill_chunk(piece);
+            } else {
+                output.bytes().extend_from_slice(piece);
+            }
+        }
+        (self.flush)();
     }
 }
 

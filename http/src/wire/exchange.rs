@@ -205,10 +205,10 @@ impl Exchange {
         self.body_at.set(position);
     }
 
-    /// The status of the response, if it has begun.
+    /// The status of the response; 0 if it has not begun.
     #[inline]
-    pub(super) fn status(&self) -> Option<StatusCode> {
-        StatusCode::from_u16(self.status.get()).ok()
+    pub(super) fn status(&self) -> u16 {
+        self.status.get()
     }
 
     /// The response's status, 0 if there is none, and the position at which its body begins.

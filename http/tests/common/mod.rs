@@ -193,6 +193,15 @@ impl Client {
         }
     }
 
+    /// The data of the next chunk; empty behind the last one, which has no trailers.
+    pub fn chunk(&mut self) -> Vec<u8> {
+        let line = self.line().expect("a chunk");
+        let size = usize::from_str_radix(&line, 16).expect("a size");
+        let data = self.exactly(size);
+        assert_eq!(self.exactly(2), b"\r\n");
+        data
+    }
+
     /// The next line without its CRLF; `None` if the connection ends.
     fn line(&mut self) -> Option<String> {
         loop {

@@ -3,9 +3,12 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod compression;
 mod conditions;
 mod forms;
 mod json;
+mod middlewares;
+mod multipart;
 mod ranges;
 mod router;
 mod static_files;

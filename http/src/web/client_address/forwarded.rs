@@ -85,13 +85,12 @@ fn parse_pair(text: &[u8]) -> Option<(&[u8], String, &[u8])> {
     let end = text.iter().position(|&byte| !is_token(byte))?;
     let (name, rest) = text.split_at(end);
     let rest = rest.strip_prefix(b"=").filter(|_| !name.is_empty())?;
-    let (value, rest) = match rest.strip_prefix(b"\"") {
-        Some(quoted) => parse_quoted(quoted)?,
-        None => {
-            let end = rest.iter().position(|&byte| !is_token(byte)).unwrap_or(rest.len());
-            let (value, rest) = rest.split_at(end);
-            (value.to_vec(), rest)
-        }
+    let (value, rest) = if let Some(quoted) = rest.strip_prefix(b"\"") {
+        parse_quoted(quoted)?
+    } else {
+        let end = rest.iter().position(|&byte| !is_token(byte)).unwrap_or(rest.len());
+        let (value, rest) = rest.split_at(end);
+        (value.to_vec(), rest)
     };
     let value = String::from_utf8(value).ok().filter(|value| !value.is_empty())?;
     Some((name, value, rest))
@@ -124,15 +123,15 @@ pub(super) fn parse_node(text: &str) -> Option<Node> {
         return Some(Node::Address(address.ip().to_canonical(), Some(address.port())));
     }
     // A port may be hidden too, and an address in brackets may stand without a port.
-    let (address, port) = match text.strip_prefix('[').and_then(|text| text.split_once(']')) {
-        Some((address, port)) => (address.parse::<Ipv6Addr>().ok()?.into(), port),
-        None => {
-            let (node, port) = text.split_once(':')?;
-            if is_obfuscated(node) || node.eq_ignore_ascii_case("unknown") {
-                return is_port(port).then_some(Node::Hidden);
-            }
-            (node.parse::<IpAddr>().ok()?, &text[node.len()..])
+    let in_brackets = text.strip_prefix('[').and_then(|text| text.split_once(']'));
+    let (address, port) = if let Some((address, port)) = in_brackets {
+        (address.parse::<Ipv6Addr>().ok()?.into(), port)
+    } else {
+        let (node, port) = text.split_once(':')?;
+        if is_obfuscated(node) || node.eq_ignore_ascii_case("unknown") {
+            return is_port(port).then_some(Node::Hidden);
         }
+        (node.parse::<IpAddr>().ok()?, &text[node.len()..])
     };
     let is_good = port.is_empty() || port.strip_prefix(':').is_some_and(is_obfuscated);
     is_good.then(|| Node::Address(address.to_canonical(), None))

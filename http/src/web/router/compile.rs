@@ -3,19 +3,22 @@
 //! Routers in routers are made flat: each path has the wrappers and settings of all routers around
 //! it, so a request costs one look-up, however deep its route is nested.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::sync::Arc;
 
-use http::{HeaderValue, Method};
+use http::Method;
 
+use super::automatic::{not_found, other_methods, without_path};
 use super::definition::{Definition, RouteDefinition};
+use super::fixed_paths::FixedPaths;
 use super::handler::Endpoint;
 use super::hosts::{Hosts, parse_host};
+use super::layer::{Layer, surround};
 use super::pattern::{Pattern, join};
 use super::settings::RouteSettings;
-use super::site::{PathEntry, PrefixSegment, Scope, Site, Sites, Target};
-use crate::conn::Wrapper;
+use super::site::{PathEntry, PrefixSegment, Site, Sites};
 use crate::telemetry::RouteLabel;
 
 /// Compiles a router.
@@ -53,7 +56,7 @@ pub(super) fn invalid(mistakes: &str) -> io::Error {
 /// What the routers around a route say about it.
 #[derive(Clone, Default)]
 struct Surroundings {
-    wrappers: Vec<Arc<Wrapper>>,
+    layers: Vec<Arc<Layer>>,
     settings: RouteSettings,
     fallback: Option<Arc<Endpoint>>,
 }
@@ -61,18 +64,19 @@ struct Surroundings {
 impl Surroundings {
     fn inside(&self, definition: &Definition) -> Self {
         Self {
-            wrappers: [&*self.wrappers, &*definition.wrappers].concat(),
+            layers: [&*self.layers, &*definition.layers].concat(),
             settings: definition.settings.inside(self.settings),
             fallback: definition.fallback.clone().or_else(|| self.fallback.clone()),
         }
     }
 
-    fn scope(&self) -> Scope {
-        Scope {
-            fallback: self.fallback.clone(),
-            wrappers: self.wrappers.clone().into(),
-            settings: boxed(self.settings),
-        }
+    /// What a router answers where nothing is found.
+    fn not_found(&self) -> Arc<Endpoint> {
+        self.around(self.fallback.clone().unwrap_or_else(not_found))
+    }
+
+    fn around(&self, endpoint: Arc<Endpoint>) -> Arc<Endpoint> {
+        surround(endpoint, self.settings, &self.layers)
     }
 }
 
@@ -82,29 +86,58 @@ fn compile_site(
     may_have_hosts: bool,
     mistakes: &mut Vec<String>,
 ) -> Site {
-    let site = Site { root: surroundings.scope(), ..Site::default() };
-    let mut compiler = Compiler { site, known: HashMap::new(), origins: Vec::new(), mistakes };
+    let mut compiler = Compiler {
+        tree: matchit::Router::new(),
+        paths: Vec::new(),
+        scopes: Vec::new(),
+        known: HashMap::new(),
+        mistakes,
+    };
     if !may_have_hosts {
         compiler.refuse_hosts(definition);
     }
     compiler.add_router(definition, "", surroundings);
-    let mut site = compiler.site;
-    site.scopes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
-    site.paths.iter_mut().for_each(complete);
-    site
+    let Compiler { tree, paths, mut scopes, known, .. } = compiler;
+    scopes.sort_by_key(|(prefix, _)| Reverse(prefix.len()));
+    let without_params = |(_, index): &(&String, &usize)| paths[**index].names.is_empty();
+    let fixed = known.iter().filter(without_params).map(|(path, index)| (&**path, *index));
+    let mut methods = BTreeSet::from([Method::OPTIONS.as_str()]);
+    methods.extend(paths.iter().flat_map(PathDraft::methods));
+    let without_path = without_path(&methods.into_iter().collect::<Vec<_>>());
+    Site {
+        fixed: FixedPaths::new(fixed),
+        tree,
+        scopes,
+        not_found: surroundings.not_found(),
+        without_path: surroundings.around(without_path),
+        paths: paths.into_iter().map(PathDraft::complete).collect(),
+    }
 }
 
 struct Compiler<'m> {
-    site: Site,
+    tree: matchit::Router<usize>,
+    paths: Vec<PathDraft>,
+    scopes: Vec<(Vec<PrefixSegment>, Arc<Endpoint>)>,
     /// The paths by their patterns in the form for the tree.
     known: HashMap<String, usize>,
-    /// Where each path was defined first, for messages.
-    origins: Vec<String>,
     mistakes: &'m mut Vec<String>,
+}
+
+/// A path to which methods are added.
+struct PathDraft {
+    label: RouteLabel,
+    names: Arc<[String]>,
+    methods: Vec<(Method, Arc<Endpoint>)>,
+    any: Option<Arc<Endpoint>>,
+    /// Around what the router answers by itself: what is around the first route of the path.
+    around: Surroundings,
+    /// Where the path was defined first, for messages.
+    origin: String,
 }
 
 impl Compiler<'_> {
     fn add_router(&mut self, definition: &Definition, prefix: &str, surroundings: &Surroundings) {
+        self.mistakes.extend(definition.mistakes.iter().cloned());
         for (pattern, route) in &definition.routes {
             self.add_route(prefix, pattern, route, surroundings);
         }
@@ -132,10 +165,10 @@ impl Compiler<'_> {
                 )),
                 Ok(pattern) => {
                     let segments = PrefixSegment::of_pattern(&pattern.for_tree);
-                    if self.site.scopes.iter().any(|(other, _)| *other == segments) {
+                    if self.scopes.iter().any(|(other, _)| *other == segments) {
                         self.mistakes.push(format!("two routers are nested at `{joined}`"));
                     }
-                    self.site.scopes.push((segments, inner.scope()));
+                    self.scopes.push((segments, inner.not_found()));
                     self.add_router(nested, &joined, &inner);
                 }
             }
@@ -156,24 +189,26 @@ impl Compiler<'_> {
             Ok(pattern) => pattern,
             Err(why) => return self.mistakes.push(format!("the route {origin} {why}")),
         };
-        let wrappers: Box<[_]> = [&*surroundings.wrappers, &*route.wrappers].concat().into();
-        let Some(index) = self.index_of(&pattern, &origin, route, &wrappers) else { return };
-        let entry = &mut self.site.paths[index];
-        let settings = boxed(route.settings.inside(surroundings.settings));
+        let around = Surroundings {
+            layers: [&*surroundings.layers, &*route.layers].concat(),
+            settings: route.settings.inside(surroundings.settings),
+            fallback: None,
+        };
+        let Some(index) = self.index_of(&pattern, &origin, route, &around) else { return };
+        let draft = &mut self.paths[index];
         for (method, endpoint) in &route.handlers {
-            let (endpoint, settings) = (Arc::clone(endpoint), settings.clone());
-            let target = Target { endpoint, wrappers: wrappers.clone(), settings };
+            let endpoint = around.around(Arc::clone(endpoint));
             let is_new = match method {
-                None => entry.any.replace(target).is_none(),
+                None => draft.any.replace(endpoint).is_none(),
                 Some(method) => {
-                    let is_new = entry.methods.iter().all(|(other, _)| other != method);
-                    entry.methods.push((method.clone(), target));
+                    let is_new = draft.methods.iter().all(|(other, _)| other != method);
+                    draft.methods.push((method.clone(), endpoint));
                     is_new
                 }
             };
             if !is_new {
                 let method = method.as_ref().map_or("any method", Method::as_str);
-                let first = &self.origins[index];
+                let first = &draft.origin;
                 self.mistakes.push(match *first == origin {
                     true => format!("the route {origin} has two handlers for {method}"),
                     false => {
@@ -190,16 +225,16 @@ impl Compiler<'_> {
         pattern: &Pattern,
         origin: &str,
         route: &RouteDefinition,
-        wrappers: &[Arc<Wrapper>],
+        around: &Surroundings,
     ) -> Option<usize> {
         if let Some(&index) = self.known.get(&pattern.for_tree) {
             return Some(index);
         }
-        let index = self.site.paths.len();
-        if let Err(error) = self.site.tree.insert(pattern.for_tree.clone(), index) {
+        let index = self.paths.len();
+        if let Err(error) = self.tree.insert(pattern.for_tree.clone(), index) {
             let mistake = match error {
                 matchit::InsertError::Conflict { with } => {
-                    let with = self.known.get(&with).map_or(&with, |index| &self.origins[*index]);
+                    let with = self.known.get(&with).map_or(&with, |at| &self.paths[*at].origin);
                     format!(
                         "the routes {with} and {origin} are for the same paths: give a parameter \
                          in the same place the same name, or tell them apart by a fixed segment"
@@ -211,14 +246,13 @@ impl Compiler<'_> {
             return None;
         }
         self.known.insert(pattern.for_tree.clone(), index);
-        self.origins.push(origin.to_owned());
-        self.site.paths.push(PathEntry {
+        self.paths.push(PathDraft {
             label: RouteLabel::kept(route.name.unwrap_or(&pattern.text)),
             names: pattern.names.clone().into(),
             methods: Vec::new(),
             any: None,
-            wrappers: wrappers.into(),
-            allow: HeaderValue::from_static(""),
+            around: around.clone(),
+            origin: origin.to_owned(),
         });
         Some(index)
     }
@@ -233,32 +267,35 @@ impl Compiler<'_> {
     }
 }
 
-/// Adds what the router does by itself: HEAD, and the methods for `Allow`.
-fn complete(entry: &mut PathEntry) {
-    let position = |entry: &PathEntry, method: Method| {
-        entry.methods.iter().position(|(other, _)| *other == method)
-    };
-    if let Some(at) = position(entry, Method::GET) {
-        entry.methods.swap(0, at);
-        if position(entry, Method::HEAD).is_none() {
-            entry.methods.insert(1, (Method::HEAD, entry.methods[0].1.clone()));
+impl PathDraft {
+    fn methods(&self) -> impl Iterator<Item = &str> {
+        let has_get = self.methods.iter().any(|(method, _)| *method == Method::GET);
+        let own = self.methods.iter().map(|(method, _)| method.as_str());
+        own.chain(has_get.then_some(Method::HEAD.as_str()))
+    }
+
+    /// Adds what the router does by itself.
+    fn complete(self) -> PathEntry {
+        let Self { label, names, mut methods, any, around, .. } = self;
+        let position = |methods: &[(Method, _)], method: Method| {
+            methods.iter().position(|(other, _)| *other == method)
+        };
+        if let Some(at) = position(&methods, Method::GET) {
+            methods.swap(0, at);
+            if position(&methods, Method::HEAD).is_none() {
+                methods.insert(1, (Method::HEAD, Arc::clone(&methods[0].1)));
+            }
         }
-    }
-    let mut names: Vec<&str> = entry.methods.iter().map(|(method, _)| method.as_str()).collect();
-    if !names.contains(&Method::OPTIONS.as_str()) {
-        names.push(Method::OPTIONS.as_str());
-    }
-    // A method is a token, and every token is a valid header value.
-    if let Ok(allow) = HeaderValue::from_str(&names.join(", ")) {
-        entry.allow = allow;
+        let mut allowed: Vec<&str> = methods.iter().map(|(method, _)| method.as_str()).collect();
+        if !allowed.contains(&Method::OPTIONS.as_str()) {
+            allowed.push(Method::OPTIONS.as_str());
+        }
+        let other = any.unwrap_or_else(|| around.around(other_methods(&allowed)));
+        PathEntry { label, names, methods, other }
     }
 }
 
 /// Where a route or router is, for messages.
 fn at(prefix: &str) -> String {
     if prefix.is_empty() { String::new() } else { format!(" in the router at `{prefix}`") }
-}
-
-fn boxed(settings: RouteSettings) -> Option<Box<RouteSettings>> {
-    (!settings.is_empty()).then(|| Box::new(settings))
 }

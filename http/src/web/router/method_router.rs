@@ -8,9 +8,10 @@ use http::Method;
 
 use super::definition::RouteDefinition;
 use super::handler::{Endpoint, RouteHandler};
+use super::layer::{Layer, layer};
 use super::settings::RouteSettings;
 use crate::config::MinRate;
-use crate::conn::{Next, Wrapper};
+use crate::conn::Next;
 use crate::message::{IntoResponse, Request};
 
 /// The handlers of one path, by method, and what holds for all of them: what
@@ -45,7 +46,7 @@ use crate::message::{IntoResponse, Request};
 #[must_use = "`Router::route` takes it"]
 pub struct MethodRouter<S = ()> {
     handlers: Vec<(Option<Method>, MakeEndpoint<S>)>,
-    wrappers: Vec<Arc<Wrapper>>,
+    layers: Vec<Arc<Layer>>,
     settings: RouteSettings,
     name: Option<&'static str>,
 }
@@ -131,7 +132,7 @@ pub fn any<S, K, H: RouteHandler<S, K>>(handler: H) -> MethodRouter<S> {
 impl<S> MethodRouter<S> {
     fn empty() -> Self {
         let settings = RouteSettings::default();
-        Self { handlers: Vec::new(), wrappers: Vec::new(), settings, name: None }
+        Self { handlers: Vec::new(), layers: Vec::new(), settings, name: None }
     }
 
     fn with<K, H: RouteHandler<S, K>>(mut self, method: Option<Method>, handler: H) -> Self {
@@ -168,7 +169,7 @@ impl<S> MethodRouter<S> {
         mut self,
         wrapper: impl Fn(&mut Request, Next<'_>) -> R + Send + Sync + 'static,
     ) -> Self {
-        self.wrappers.push(Arc::new(move |request, next| wrapper(request, next).into_response()));
+        self.layers.push(layer(wrapper));
         self
     }
 
@@ -208,7 +209,7 @@ impl<S> MethodRouter<S> {
         let handlers = self.handlers.into_iter();
         RouteDefinition {
             handlers: handlers.map(|(method, make)| (method, make(state))).collect(),
-            wrappers: self.wrappers,
+            layers: self.layers,
             settings: self.settings,
             name: self.name,
         }

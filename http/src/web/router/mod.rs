@@ -3,16 +3,21 @@
 //! - `router` is what a program writes: routes, nested routers, hosts, wrappers, a fallback;
 //!   `method_router` has the handlers of one path, and `handler` says what such a handler is;
 //! - `definition` is what a router was told, and `compile` makes of it, once, what `site` looks up:
-//!   a flat tree of all paths, nested routers included, each path with the wrappers around it;
-//! - `dispatch` answers a request; `params` are the parts of its path that have names;
+//!   a flat tree of all paths, nested routers included, beside it a table of the `fixed_paths`, and
+//!   each handler with the layers around it (`layer`);
+//! - `dispatch` answers a request, `automatic` where the program has no handler; `params` are the parts of its path that have names, and `mount`
+//!   has handlers that see only the end of the path;
 //! - `pattern` reads the patterns of routes, `path` the paths of requests, `hosts` their hosts, and
 //!   `settings` are the limits of a route.
 
+mod automatic;
 mod compile;
 mod definition;
 mod dispatch;
+mod fixed_paths;
 mod handler;
 mod hosts;
+mod layer;
 mod method_router;
 mod mount;
 mod params;

@@ -91,7 +91,7 @@ fn add_slash(request: &mut Request) -> Response {
 fn any(endpoint: Arc<Endpoint>) -> RouteDefinition {
     RouteDefinition {
         handlers: vec![(None, endpoint)],
-        wrappers: Vec::new(),
+        layers: Vec::new(),
         settings: RouteSettings::default(),
         name: None,
     }

@@ -9,6 +9,7 @@ use super::compile::{compile, invalid};
 use super::definition::Definition;
 use super::dispatch::dispatch;
 use super::handler::RouteHandler;
+use super::layer::layer;
 use super::method_router::{self, MethodRouter};
 use super::mount;
 use super::site::Sites;
@@ -265,8 +266,12 @@ impl<S> Router<S> {
     /// # Ok::<(), straightline::InvalidRequest>(())
     /// ```
     pub fn mount<K, H: RouteHandler<S, K>>(self, prefix: &str, handler: H) -> Self {
+        let mistake = handler.mistake();
         let routes = mount::routes(prefix, handler.into_endpoint(&self.state));
-        self.define(|definition| definition.routes.extend(routes))
+        self.define(|definition| {
+            definition.routes.extend(routes);
+            definition.mistakes.extend(mistake);
+        })
     }
 
     /// Adds a router for a host: `api.example.org`, or `*.example.org` for all hosts below it, of
@@ -302,8 +307,12 @@ impl<S> Router<S> {
     /// # let _ = router;
     /// ```
     pub fn fallback<K, H: RouteHandler<S, K>>(self, handler: H) -> Self {
+        let mistake = handler.mistake();
         let endpoint = handler.into_endpoint(&self.state);
-        self.define(|definition| definition.fallback = Some(endpoint))
+        self.define(|definition| {
+            definition.fallback = Some(endpoint);
+            definition.mistakes.extend(mistake);
+        })
     }
 
     /// Adds a function around everything that this router answers: its routes and those of the
@@ -331,10 +340,8 @@ impl<S> Router<S> {
         self,
         wrapper: impl Fn(&mut Request, Next<'_>) -> R + Send + Sync + 'static,
     ) -> Self {
-        let wrapper = Arc::new(move |request: &mut Request, next: Next<'_>| {
-            wrapper(request, next).into_response()
-        });
-        self.define(|definition| definition.wrappers.push(wrapper))
+        let layer = layer(wrapper);
+        self.define(|definition| definition.layers.push(layer))
     }
 
     /// How long a body may be, where a route says nothing else
@@ -393,12 +400,12 @@ impl Default for Router {
 
 impl<S> fmt::Debug for Router<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Definition { routes, nested, hosts, wrappers, .. } = &self.definition;
+        let Definition { routes, nested, hosts, layers, .. } = &self.definition;
         f.debug_struct("Router")
             .field("routes", &routes.iter().map(|(pattern, _)| pattern).collect::<Vec<_>>())
             .field("nested", &nested.iter().map(|(prefix, _)| prefix).collect::<Vec<_>>())
             .field("hosts", &hosts.iter().map(|(host, _)| host).collect::<Vec<_>>())
-            .field("wrappers", &wrappers.len())
+            .field("wrappers", &layers.len())
             .finish_non_exhaustive()
     }
 }

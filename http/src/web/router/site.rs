@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use http::{HeaderValue, Method};
+use http::Method;
 
+use super::fixed_paths::FixedPaths;
 use super::handler::Endpoint;
 use super::hosts::Hosts;
 use super::params::PathParams;
 use super::path::normal_form;
-use super::settings::RouteSettings;
-use crate::conn::Wrapper;
 use crate::telemetry::RouteLabel;
 
 /// A router, compiled.
@@ -20,48 +19,31 @@ pub(super) struct Sites {
 }
 
 /// The routes of one host.
-#[derive(Default)]
 pub(super) struct Site {
-    /// The index of each path in `paths`.
+    /// The index in `paths` of each path without parameters.
+    pub(super) fixed: FixedPaths,
+    /// The index in `paths` of each pattern.
     pub(super) tree: matchit::Router<usize>,
     pub(super) paths: Vec<PathEntry>,
     /// The routers in routers, which answer what is not found below their prefix. The longest
     /// prefix first.
-    pub(super) scopes: Vec<(Vec<PrefixSegment>, Scope)>,
-    /// The router itself.
-    pub(super) root: Scope,
+    pub(super) scopes: Vec<(Vec<PrefixSegment>, Arc<Endpoint>)>,
+    /// What the router itself answers where nothing is found.
+    pub(super) not_found: Arc<Endpoint>,
+    /// For requests that have no path.
+    pub(super) without_path: Arc<Endpoint>,
 }
 
-/// A path of the program, and what answers each method.
+/// A path of the program, and what answers each method. All endpoints have the wrappers and limits
+/// of their route and of all routers around it.
 pub(super) struct PathEntry {
     /// Its name in logs and metrics.
     pub(super) label: RouteLabel,
     pub(super) names: Arc<[String]>,
     /// GET is the first, if there is one.
-    pub(super) methods: Vec<(Method, Target)>,
-    pub(super) any: Option<Target>,
-    /// Around the answers of the router itself: 405, and 204 to OPTIONS.
-    pub(super) wrappers: Box<[Arc<Wrapper>]>,
-    pub(super) allow: HeaderValue,
-}
-
-/// A handler and what is around it.
-#[derive(Clone)]
-pub(super) struct Target {
-    pub(super) endpoint: Arc<Endpoint>,
-    /// Of all routers around it and of its path, the outermost first.
-    pub(super) wrappers: Box<[Arc<Wrapper>]>,
-    /// Boxed, because most routes have none.
-    pub(super) settings: Option<Box<RouteSettings>>,
-}
-
-/// What answers where nothing is found.
-#[derive(Clone, Default)]
-pub(super) struct Scope {
-    /// `None` is a 404.
-    pub(super) fallback: Option<Arc<Endpoint>>,
-    pub(super) wrappers: Box<[Arc<Wrapper>]>,
-    pub(super) settings: Option<Box<RouteSettings>>,
+    pub(super) methods: Vec<(Method, Arc<Endpoint>)>,
+    /// For all other methods: the program's, or a 405, and a 204 to OPTIONS.
+    pub(super) other: Arc<Endpoint>,
 }
 
 /// A segment of a prefix: all of it, or what stands before and behind a parameter.
@@ -83,9 +65,14 @@ impl Sites {
 }
 
 impl Site {
+    /// The path of the program that a request's path is, if that has no parameters.
+    #[inline]
+    pub(super) fn find_fixed(&self, path: &[u8]) -> Option<&PathEntry> {
+        self.paths.get(self.fixed.find(path)?)
+    }
+
     /// The path of the program that a request's path matches, with the parameters' values if it has
     /// parameters.
-    #[inline]
     pub(super) fn find(&self, path: &str) -> Option<(&PathEntry, Option<PathParams>)> {
         let path = normal_form(path);
         let found = self.tree.at(&path).ok()?;
@@ -97,12 +84,12 @@ impl Site {
         Some((entry, Some(PathParams::new(&entry.names, &path, values))))
     }
 
-    /// The innermost router for a path that is not found.
+    /// What the innermost router answers for a path that is not found.
     #[cold]
-    pub(super) fn scope(&self, path: &str) -> &Scope {
+    pub(super) fn not_found(&self, path: &str) -> &Arc<Endpoint> {
         let path = normal_form(path);
         let scope = self.scopes.iter().find(|(prefix, _)| is_below(prefix, &path));
-        scope.map_or(&self.root, |(_, scope)| scope)
+        scope.map_or(&self.not_found, |(_, endpoint)| endpoint)
     }
 }
 

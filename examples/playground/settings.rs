@@ -1,55 +1,45 @@
-//! A server to try things with: `cargo run --release --example playground`, then
-//! `curl -i localhost:8080`.
-//!
-//! It has a path for each feature of HTTP, and a flag for each limit.
+//! The flags of the playground, one for each limit.
 
-use std::hint::black_box;
-use std::io::{self, Write};
-use std::process::ExitCode;
-use std::str::FromStr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Parser;
 use humantime::parse_duration;
-use serde_json::json;
-use sha2::{Digest, Sha256};
-use slog::{Level, info};
 use straightline::net::Keepalive;
-use straightline::sched;
 use straightline::{
-    AccessLogFormat, AllStuck, BodyError, Capacity, IntoResponse, Limits, Method, MinRate,
-    OnDisconnect, OverloadPolicy, Request, Response, ServerBuilder, StatusCode, Timeouts, header,
+    AllStuck, Capacity, Limits, MinRate, OnDisconnect, OverloadPolicy, ServerBuilder, Timeouts,
 };
-use straightline_examples::{ServerArgs, echo, logger, metrics, run};
+use straightline_examples::ServerArgs;
+
+use crate::paths::PATHS;
 
 #[derive(Parser)]
 #[command(after_help = PATHS)]
-struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
-    server: ServerArgs,
+    pub(crate) server: ServerArgs,
     /// Also logs on stderr what clients do
     #[arg(long)]
-    verbose: bool,
+    pub(crate) verbose: bool,
     /// Writes a line for each request to stdout
     #[arg(long, value_name = "FORMAT")]
-    access_log: Option<AccessLog>,
+    pub(crate) access_log: Option<AccessLog>,
     /// Bytes of the access log that may wait to be written; further lines are dropped
     #[arg(long, value_name = "BYTES", default_value_t = 4 << 20)]
-    access_log_bytes: usize,
+    pub(crate) access_log_bytes: usize,
     #[command(flatten)]
-    times: TimeArgs,
+    pub(crate) times: TimeArgs,
     #[command(flatten)]
-    capacity: CapacityArgs,
+    pub(crate) capacity: CapacityArgs,
     #[command(flatten)]
-    sockets: SocketArgs,
+    pub(crate) sockets: SocketArgs,
     #[command(flatten)]
-    limits: LimitArgs,
+    pub(crate) limits: LimitArgs,
 }
 
 /// The timeouts, written as 250ms, 5s, 1m.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Times")]
-struct TimeArgs {
+pub(crate) struct TimeArgs {
     /// How long a request's head may take; longer is 408
     #[arg(long, value_name = "TIME", default_value = "15s", value_parser = parse_duration)]
     head_timeout: Duration,
@@ -104,7 +94,7 @@ struct TimeArgs {
 /// How much may be open or in flight at the same time.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Capacity")]
-struct CapacityArgs {
+pub(crate) struct CapacityArgs {
     /// Open connections [default: three quarters of the descriptors]
     #[arg(long, value_name = "N")]
     max_connections: Option<usize>,
@@ -123,13 +113,13 @@ struct CapacityArgs {
     overload_policy: Overload,
     /// Does not raise the soft limit on descriptors
     #[arg(long)]
-    keep_descriptor_limit: bool,
+    pub(crate) keep_descriptor_limit: bool,
 }
 
 /// The options of each TCP connection.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Sockets")]
-struct SocketArgs {
+pub(crate) struct SocketArgs {
     /// Bytes of responses that the kernel keeps until they are acknowledged [default: the kernel's
     /// choice]
     #[arg(long, value_name = "BYTES")]
@@ -146,14 +136,14 @@ struct SocketArgs {
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
-enum AccessLog {
+pub(crate) enum AccessLog {
     Common,
     Combined,
     Json,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
-enum Overload {
+pub(crate) enum Overload {
     /// A further client gets a 503
     Reject,
     /// A further client waits until another one leaves
@@ -163,7 +153,7 @@ enum Overload {
 /// The limits on what a client sends.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Limits")]
-struct LimitArgs {
+pub(crate) struct LimitArgs {
     /// Bytes of the request line; more is 414
     #[arg(long, value_name = "BYTES", default_value_t = Limits::default().request_line_bytes)]
     request_line_bytes: usize,
@@ -180,6 +170,9 @@ struct LimitArgs {
     /// higher than the library's
     #[arg(long, value_name = "BYTES", default_value_t = 64 << 30)]
     body_bytes: u64,
+    /// Bytes of an encoded body of /echo once it is decoded; more is 413
+    #[arg(long, value_name = "BYTES", default_value_t = 8 << 20)]
+    pub(crate) decoded_bytes: u64,
     /// Bytes of all chunk extensions of a body; more is 413
     #[arg(long, value_name = "BYTES", default_value_t = Limits::default().chunk_extension_bytes)]
     chunk_extension_bytes: usize,
@@ -191,168 +184,8 @@ struct LimitArgs {
     requests: Option<u64>,
 }
 
-/// The most bytes that `/reverse` holds in memory for a client.
-const REVERSED_BYTES_MAX: u64 = 64 << 20;
-
-const PATHS: &str = "\
-Paths:
-  /, /hello      a line of text
-  /echo          POST or PUT: the request's body, sent back while it arrives
-  /upload        POST or PUT: the length of the request's body, and its SHA-256
-  /reverse       POST or PUT: the request's body backwards, at most 64 MiB
-  /big?bytes=N   N bytes (1048576), streamed
-  /slow?ms=N     a line of text, after N milliseconds (1000)
-  /headers       the request's head as JSON
-  /block?ms=N    blocks a thread of the offload pool for N milliseconds (1000)
-  /spin?ms=N     computes for N milliseconds (1000) without yielding
-  /hang          computes for ever without yielding
-  /recurse?depth=N  calls itself N times (10), a kilobyte of stack each
-  /panic         panics
-  /healthz       200 as long as the server responds
-  /readyz        200, and 503 once a stop has begun
-  /metrics       the metrics in Prometheus' text format";
-
-fn answer(request: &mut Request) -> Response {
-    let allowed: &[Method] = match request.path() {
-        "/" | "/hello" | "/big" | "/slow" | "/headers" | "/block" | "/spin" | "/hang"
-        | "/recurse" | "/panic" | "/healthz" | "/readyz" | "/metrics" => {
-            &[Method::GET, Method::HEAD]
-        }
-        "/echo" | "/upload" | "/reverse" => &[Method::POST, Method::PUT],
-        // The methods of the server as a whole.
-        "*" => {
-            let all = "GET, HEAD, POST, PUT, OPTIONS";
-            return Response::new(StatusCode::NO_CONTENT).header(header::ALLOW, all);
-        }
-        _ if request.method() == Method::CONNECT => {
-            return StatusCode::NOT_IMPLEMENTED.into_response();
-        }
-        _ => return StatusCode::NOT_FOUND.into_response(),
-    };
-    if !allowed.contains(request.method()) {
-        return Response::method_not_allowed(allowed);
-    }
-    match request.path() {
-        "/echo" => echo(request),
-        "/upload" => upload(request).into_response(),
-        "/reverse" => reverse(request).into_response(),
-        "/big" => big(request).into_response(),
-        "/slow" => slow(request).into_response(),
-        "/headers" => headers(request),
-        "/block" => block(request).into_response(),
-        "/spin" => spin(request).into_response(),
-        "/hang" => loop {
-            std::hint::spin_loop();
-        },
-        "/recurse" => recurse(request).into_response(),
-        "/panic" => panic!("as you wish"),
-        "/healthz" => "alive\n".into_response(),
-        "/metrics" => metrics(request),
-        "/readyz" if request.server().is_ready() => "ready\n".into_response(),
-        "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response(),
-        _ => "Hello, World!\n".into_response(),
-    }
-}
-
-/// Holds the whole body in memory, because its last byte is the first one of the response.
-fn reverse(request: &mut Request) -> Result<Vec<u8>, BodyError> {
-    let mut bytes = request.body().read_to_vec(REVERSED_BYTES_MAX)?;
-    bytes.reverse();
-    Ok(bytes)
-}
-
-fn upload(request: &mut Request) -> Result<Response, Response> {
-    let mut hash = Sha256::new();
-    let bytes = request.body().copy_to(&mut hash).map_err(|error| match BodyError::of(&error) {
-        Some(error) => error.into_response(),
-        None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    })?;
-    let sha256: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(as_json(&json!({ "bytes": bytes, "sha256": sha256 })))
-}
-
-fn big(request: &Request) -> Result<Response, Response> {
-    let bytes = parameter(request, "bytes", 1 << 20)?;
-    Ok(Response::stream(move |_, body| {
-        let piece = vec![b'x'; 64 * 1024];
-        let mut left = bytes;
-        while left > 0 {
-            let count = usize::try_from(left).map_or(piece.len(), |left| left.min(piece.len()));
-            body.write_all(&piece[..count])?;
-            left -= count as u64;
-        }
-        Ok(())
-    })
-    .content_type("application/octet-stream"))
-}
-
-fn slow(request: &Request) -> Result<String, Response> {
-    let time = Duration::from_millis(parameter(request, "ms", 1_000)?);
-    sched::sleep(time);
-    Ok(format!("that took {time:?}\n"))
-}
-
-fn block(request: &Request) -> Result<String, Response> {
-    let time = Duration::from_millis(parameter(request, "ms", 1_000)?);
-    match sched::offload(move || std::thread::sleep(time)) {
-        Ok(()) => Ok(format!("that blocked a thread for {time:?}\n")),
-        Err(error) => Err((StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response()),
-    }
-}
-
-fn spin(request: &Request) -> Result<String, Response> {
-    let time = Duration::from_millis(parameter(request, "ms", 1_000)?);
-    let begin = Instant::now();
-    while begin.elapsed() < time {
-        std::hint::spin_loop();
-    }
-    Ok(format!("that kept the thread for {time:?}\n"))
-}
-
-fn recurse(request: &Request) -> Result<String, Response> {
-    #[inline(never)]
-    fn descend(depth: u64) -> u64 {
-        let frame = [depth; 120];
-        let below = if depth == 0 { 0 } else { 1 + descend(depth - 1) };
-        below + black_box(&frame)[0] - depth
-    }
-    let depth = parameter(request, "depth", 10)?;
-    Ok(format!("{} calls deep\n", descend(depth)))
-}
-
-fn headers(request: &Request) -> Response {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let headers = request.headers();
-    let fields: Vec<_> = headers.iter().map(|(name, value)| (name, text(value))).collect();
-    as_json(&json!({
-        "method": request.method().as_str(),
-        "target": request.target(),
-        "path": request.path(),
-        "query": request.query(),
-        "version": format!("{:?}", request.version()),
-        "headers": fields,
-    }))
-}
-
-fn as_json(value: &serde_json::Value) -> Response {
-    format!("{value}\n").into_response().content_type("application/json")
-}
-
-/// The value of a parameter of the query, or the default if the query does not have it.
-fn parameter<N: FromStr>(request: &Request, name: &str, default: N) -> Result<N, Response> {
-    let parameters = request.query().unwrap_or_default().split('&');
-    let mut values =
-        parameters.filter_map(|parameter| parameter.strip_prefix(name)?.strip_prefix('='));
-    match values.next() {
-        None => Ok(default),
-        Some(text) => text.parse().map_err(|_| {
-            (StatusCode::BAD_REQUEST, format!("{name} must be a whole number\n")).into_response()
-        }),
-    }
-}
-
 impl TimeArgs {
-    fn apply(&self, server: ServerBuilder) -> ServerBuilder {
+    pub(crate) fn apply(&self, server: ServerBuilder) -> ServerBuilder {
         let timeouts = Timeouts::default()
             .with_head(self.head_timeout)
             .with_idle(self.idle_timeout)
@@ -386,7 +219,7 @@ impl TimeArgs {
 }
 
 impl SocketArgs {
-    fn apply(&self, server: ServerBuilder) -> ServerBuilder {
+    pub(crate) fn apply(&self, server: ServerBuilder) -> ServerBuilder {
         let keepalive = Keepalive::default().with_idle(self.keepalive);
         server
             .socket_buffers(self.send_buffer, self.receive_buffer)
@@ -396,7 +229,7 @@ impl SocketArgs {
 }
 
 impl CapacityArgs {
-    fn capacity(&self) -> Capacity {
+    pub(crate) fn capacity(&self) -> Capacity {
         let default = Capacity::default();
         default
             .with_connections(self.max_connections.unwrap_or(default.connections))
@@ -413,7 +246,7 @@ impl CapacityArgs {
 }
 
 impl LimitArgs {
-    fn limits(&self) -> Limits {
+    pub(crate) fn limits(&self) -> Limits {
         Limits::default()
             .with_request_line_bytes(self.request_line_bytes)
             .with_field_line_bytes(self.field_line_bytes)
@@ -424,33 +257,4 @@ impl LimitArgs {
             .with_trailer_bytes(self.trailer_bytes)
             .with_requests(self.requests.unwrap_or(Limits::default().requests))
     }
-}
-
-fn serve(args: &Args) -> io::Result<()> {
-    let log = logger(if args.verbose { Level::Debug } else { Level::Info });
-    let server = args
-        .server
-        .server()
-        .limits(args.limits.limits())
-        .capacity(args.capacity.capacity())
-        .logger(log.clone())
-        .raise_descriptor_limit(!args.capacity.keep_descriptor_limit)
-        .access_log_bytes(args.access_log_bytes);
-    let mut server = args.sockets.apply(args.times.apply(server));
-    if let Some(format) = args.access_log {
-        let format = match format {
-            AccessLog::Common => AccessLogFormat::Common,
-            AccessLog::Combined => AccessLogFormat::Combined,
-            AccessLog::Json => AccessLogFormat::Json,
-        };
-        server = server.access_log(format, io::stdout());
-    }
-    let ended = straightline_examples::serve(server.build(answer)?)?;
-    info!(log, "{ended}");
-    sched::stderr().flush_within(Duration::from_secs(1));
-    Ok(())
-}
-
-fn main() -> ExitCode {
-    run("Serves a path for each feature of HTTP.", |args: Args| serve(&args))
 }
