@@ -5,6 +5,7 @@ mod common;
 
 mod compression;
 mod conditions;
+mod cookies;
 mod forms;
 mod json;
 mod middlewares;
