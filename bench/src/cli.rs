@@ -13,6 +13,8 @@ use crate::bench::{self, Plan};
 use crate::cost;
 use crate::cpu::Pinning;
 use crate::files;
+#[cfg(feature = "peers")]
+use crate::json;
 use crate::load::Mode;
 use crate::micro;
 use crate::report;
@@ -52,6 +54,15 @@ enum Command {
     /// Exits with 1 if a handshake or a request failed.
     #[cfg(feature = "tls")]
     Tls(TlsArgs),
+    /// Measures JSON in and out, beside axum and actix
+    ///
+    /// Exits with 1 if a server gave a wrong response.
+    #[cfg(feature = "peers")]
+    Json(JsonArgs),
+    /// Is one of the servers of `json`
+    #[cfg(feature = "peers")]
+    #[command(hide = true)]
+    ServeJson(ServeJsonArgs),
     /// Is one of the servers; `bench` and `cost` start these
     #[command(hide = true)]
     Serve(ServeArgs),
@@ -145,6 +156,34 @@ struct ServeFilesArgs {
     cpu: Option<usize>,
 }
 
+#[cfg(feature = "peers")]
+#[derive(Args)]
+struct JsonArgs {
+    /// How often each server is loaded
+    #[arg(long, value_name = "N", default_value = "5")]
+    #[arg(value_parser = value_parser!(u32).range(1..=ROUNDS_MAX))]
+    rounds: u32,
+    /// How long a server is loaded each time
+    #[arg(long, value_name = "S", default_value = "2", value_parser = seconds)]
+    seconds: Duration,
+    /// Connections at a time
+    #[arg(long, value_name = "C", default_value = "64")]
+    #[arg(value_parser = value_parser!(u16).range(1..=CONNECTIONS_MAX))]
+    connections: u16,
+    /// One round of 0.3 s: shows that everything works; the figures mean nothing
+    #[arg(long, conflicts_with_all = ["rounds", "seconds"])]
+    quick: bool,
+}
+
+#[cfg(feature = "peers")]
+#[derive(Args)]
+struct ServeJsonArgs {
+    server: json::Kind,
+    /// The CPU to stay on
+    #[arg(long)]
+    cpu: Option<usize>,
+}
+
 #[cfg(feature = "tls")]
 #[derive(Args)]
 struct TlsArgs {
@@ -185,6 +224,10 @@ pub(crate) fn main() -> ExitCode {
         Command::Micro(args) => micro::run(args.rounds, args.scale),
         Command::Cost(args) => cost::run(args.update),
         Command::Files(args) => measure_files(&args),
+        #[cfg(feature = "peers")]
+        Command::Json(args) => measure_json(&args),
+        #[cfg(feature = "peers")]
+        Command::ServeJson(args) => json::serve(args.server, args.cpu).map(|()| true),
         #[cfg(feature = "tls")]
         Command::Tls(args) => measure_tls(args),
         Command::Serve(args) => serve::run(args.server, args.cpu).map(|()| true),
@@ -250,6 +293,19 @@ fn measure_tls(args: TlsArgs) -> io::Result<bool> {
     };
     println!("{}", report::conditions_of(plan.rounds, plan.round_time, plan.pinning)?);
     tls::run(&plan)
+}
+
+/// Runs the benchmark of JSON; false if a server gave a wrong response.
+#[cfg(feature = "peers")]
+fn measure_json(args: &JsonArgs) -> io::Result<bool> {
+    let plan = json::Plan {
+        rounds: if args.quick { 1 } else { args.rounds },
+        round_time: if args.quick { QUICK_TIME } else { args.seconds },
+        connections: args.connections,
+        pinning: Pinning::choose()?,
+    };
+    println!("{}", report::conditions_of(plan.rounds, plan.round_time, plan.pinning)?);
+    json::run(&plan)
 }
 
 /// Each of `named` once, or all if none is.

@@ -4,8 +4,8 @@
 //! `server` runs the servers of `serve` as processes of this same binary and reads their CPU time;
 //! `load` asks them, on straightline's own fibers; `bench` goes round by round and `report` prints
 //! the results. `micro` measures single operations of the scheduler. `cost` counts the instructions
-//! of a request and compares them with a record. `files` measures files beside nginx, and `tls`
-//! TLS.
+//! of a request and compares them with a record. `files` measures files beside nginx, `tls`
+//! TLS, and `json` JSON beside frameworks.
 
 #![deny(unsafe_op_in_unsafe_fn)]
 
@@ -19,6 +19,8 @@ mod cost;
 mod cpu;
 #[cfg(target_os = "linux")]
 mod files;
+#[cfg(all(target_os = "linux", feature = "peers"))]
+mod json;
 #[cfg(target_os = "linux")]
 mod load;
 #[cfg(target_os = "linux")]

@@ -95,10 +95,10 @@ fn split(content_type: &str, body: &[u8]) -> Vec<(String, Vec<u8>)> {
 /// Each part has the bytes that it says, and all together are those that were asked for, once.
 fn check(parts: &[(String, Vec<u8>)], content: &[u8], range: &[u8]) {
     let mut sent = Vec::new();
-    for (range, body) in parts {
+    for (part, body) in parts {
         let numbers: Vec<usize> =
-            range.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse().ok()).collect();
-        let [first, last, length] = numbers[..] else { panic!("the range {range}") };
+            part.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse().ok()).collect();
+        let [first, last, length] = numbers[..] else { panic!("the part {part}") };
         assert_eq!((length, &content[first..=last]), (content.len(), &body[..]));
         sent.extend(body);
     }

@@ -520,5 +520,12 @@ fn a_directory_that_is_not_there_is_an_error_of_the_build() {
     assert_eq!(ask(&files, "/", &[]).status(), 500);
     let built = Server::builder().bind("127.0.0.1:0").build(files);
     assert!(built.expect_err("it is not there").to_string().contains("/nowhere/at/all"));
+    for router in [
+        Router::new().mount("/assets", StaticFiles::new("/nowhere/at/all")),
+        Router::new().fallback(StaticFiles::new("/nowhere/at/all")),
+    ] {
+        let error = Router::new().nest("/inner", router).check().expect_err("it is not there");
+        assert!(error.to_string().contains("/nowhere/at/all"), "{error}");
+    }
     assert!(StaticFiles::new("/etc/hostname").check().is_err(), "a file is no directory");
 }

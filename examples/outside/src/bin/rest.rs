@@ -4,47 +4,55 @@ use std::sync::Mutex;
 use std::{env, io};
 
 use serde::{Deserialize, Serialize};
-use straightline::{HandlerError, IntoResponse, Method, Request, Response, Server, StatusCode};
+use straightline::web::{Json, RequestExt, Router, post};
+use straightline::{IntoResponse, Next, Problem, Request, Response, Server, StatusCode, header};
 
-#[derive(Deserialize, Serialize)]
+#[derive(Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 struct Note {
     text: String,
 }
 
-fn json(value: &impl Serialize) -> Result<Response, HandlerError> {
-    Ok(serde_json::to_vec(value)?.into_response().content_type("application/json"))
+#[derive(Deserialize)]
+struct Page {
+    limit: Option<usize>,
 }
 
-fn answer(request: &mut Request, notes: &Mutex<Vec<Note>>) -> Result<Response, HandlerError> {
-    let number = request.path().strip_prefix("/notes/").and_then(|n| n.parse::<usize>().ok());
-    match (request.path(), request.method(), number) {
-        ("/notes", &Method::GET, _) => json(&*notes.lock().unwrap()),
-        ("/notes", &Method::POST, _) => {
-            let body = request.body().read_to_vec(64 * 1024)?;
-            let Ok(note) = serde_json::from_slice(&body) else {
-                return Ok(StatusCode::UNPROCESSABLE_ENTITY.into_response());
-            };
-            let mut notes = notes.lock().unwrap();
-            notes.push(note);
-            let location = format!("/notes/{}", notes.len() - 1);
-            Ok(json(notes.last().unwrap())?
-                .with_status(StatusCode::CREATED)
-                .header("location", location))
-        }
-        ("/notes", ..) => Ok(Response::method_not_allowed(&[Method::GET, Method::POST])),
-        (_, &Method::GET, Some(number)) => match notes.lock().unwrap().get(number) {
-            Some(note) => json(note),
-            None => Ok(StatusCode::NOT_FOUND.into_response()),
-        },
-        _ => Ok(StatusCode::NOT_FOUND.into_response()),
+type Notes = Mutex<Vec<Note>>;
+
+fn list(request: &mut Request, notes: &Notes) -> Result<Json<Vec<Note>>, Problem> {
+    let page: Page = request.query_as()?;
+    let notes = notes.lock().unwrap();
+    Ok(Json(notes.iter().take(page.limit.unwrap_or(20)).cloned().collect()))
+}
+
+fn add(request: &mut Request, notes: &Notes) -> Result<impl IntoResponse + use<>, Problem> {
+    let note: Note = request.json()?;
+    let mut notes = notes.lock().unwrap();
+    notes.push(note.clone());
+    let location = format!("/notes/{}", notes.len() - 1);
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(note)))
+}
+
+fn one(request: &mut Request, notes: &Notes) -> Result<Option<Json<Note>>, Problem> {
+    let number: usize = request.param("number")?;
+    Ok(notes.lock().unwrap().get(number).cloned().map(Json))
+}
+
+fn with_token(request: &mut Request, next: Next<'_>) -> Response {
+    match request.headers().get(header::AUTHORIZATION) {
+        Some("Bearer secret") => next.run(request),
+        _ => StatusCode::UNAUTHORIZED.into_response().header(header::WWW_AUTHENTICATE, "Bearer"),
     }
 }
 
 fn main() -> io::Result<()> {
     let address = env::args().nth(1).expect("an address");
-    let notes = Mutex::new(Vec::new());
-    let server = Server::builder().bind(address).shutdown_on_signals();
-    let server = server.build(move |request: &mut Request| answer(request, &notes))?;
+    let app = Router::with_state(Notes::default())
+        .get("/notes", list)
+        .route("/notes", post(add).wrap(with_token))
+        .get("/notes/{number}", one);
+    let server = Server::builder().bind(address).shutdown_on_signals().build(app)?;
     println!("listening on {}", server.local_addrs()[0]);
     server.run()?;
     Ok(())

@@ -39,6 +39,11 @@ impl Process {
         Self::listening(name, Command::new(binary(name)).arg(address).args(args))
     }
 
+    /// Another program with the same contract.
+    pub(crate) fn command(name: &str, command: &mut Command) -> Self {
+        Self::listening(name, command)
+    }
+
     fn listening(name: &str, command: &mut Command) -> Self {
         let mut process = Self::start(command.stdout(Stdio::piped()));
         let stdout = process.child.stdout.take().expect("it is piped");

@@ -52,7 +52,7 @@ fn the_programs_of_the_readme_run_in_a_new_package() {
     let (head, body) = get(&address, "/");
     assert_eq!(body, list);
     assert!(head.contains("\r\ncontent-type: application/json"), "{head}");
-    assert_eq!(status(&ask(&address, "POST /", JSON, "{\"txt\":\"\"}").0), "400");
+    assert_eq!(status(&ask(&address, "POST /", JSON, "{\"txt\":\"\"}").0), "422");
     program.stop();
 }
 

@@ -137,6 +137,7 @@ struct PathDraft {
 
 impl Compiler<'_> {
     fn add_router(&mut self, definition: &Definition, prefix: &str, surroundings: &Surroundings) {
+        self.mistakes.extend(definition.mistakes.iter().cloned());
         for (pattern, route) in &definition.routes {
             self.add_route(prefix, pattern, route, surroundings);
         }

@@ -18,6 +18,8 @@ pub(super) struct Definition {
     pub(super) layers: Vec<Arc<Layer>>,
     pub(super) fallback: Option<Arc<Endpoint>>,
     pub(super) settings: RouteSettings,
+    /// What the handlers themselves find wrong, such as a directory that is not there.
+    pub(super) mistakes: Vec<String>,
 }
 
 /// The handlers of a path.

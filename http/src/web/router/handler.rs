@@ -50,6 +50,12 @@ pub trait RouteHandler<S, Kind>: Send + Sync + Sized + 'static {
     /// Forgets the type of the handler, and joins it with the state.
     #[doc(hidden)]
     fn into_endpoint(self, state: &Arc<S>) -> Arc<Endpoint>;
+
+    /// What [`Handler::check`] finds.
+    #[doc(hidden)]
+    fn mistake(&self) -> Option<String> {
+        None
+    }
 }
 
 /// The kind of a handler that takes a request alone.
@@ -65,7 +71,11 @@ where
     H: for<'r> Handler<'r> + Send + Sync + 'static,
 {
     fn into_endpoint(self, _: &Arc<S>) -> Arc<Endpoint> {
-        Arc::new(move |request: &mut Request| self.handle(request).into_response())
+        Arc::new(move |request: &mut Request| IntoResponse::response_of(|| self.handle(request)))
+    }
+
+    fn mistake(&self) -> Option<String> {
+        self.check().err().map(|error| error.to_string())
     }
 }
 
@@ -76,7 +86,9 @@ where
 {
     fn into_endpoint(self, state: &Arc<S>) -> Arc<Endpoint> {
         let state = Arc::clone(state);
-        Arc::new(move |request: &mut Request| self.handle_with(request, &state).into_response())
+        Arc::new(move |request: &mut Request| {
+            IntoResponse::response_of(|| self.handle_with(request, &state))
+        })
     }
 }
 

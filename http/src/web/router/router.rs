@@ -266,8 +266,12 @@ impl<S> Router<S> {
     /// # Ok::<(), straightline::InvalidRequest>(())
     /// ```
     pub fn mount<K, H: RouteHandler<S, K>>(self, prefix: &str, handler: H) -> Self {
+        let mistake = handler.mistake();
         let routes = mount::routes(prefix, handler.into_endpoint(&self.state));
-        self.define(|definition| definition.routes.extend(routes))
+        self.define(|definition| {
+            definition.routes.extend(routes);
+            definition.mistakes.extend(mistake);
+        })
     }
 
     /// Adds a router for a host: `api.example.org`, or `*.example.org` for all hosts below it, of
@@ -303,8 +307,12 @@ impl<S> Router<S> {
     /// # let _ = router;
     /// ```
     pub fn fallback<K, H: RouteHandler<S, K>>(self, handler: H) -> Self {
+        let mistake = handler.mistake();
         let endpoint = handler.into_endpoint(&self.state);
-        self.define(|definition| definition.fallback = Some(endpoint))
+        self.define(|definition| {
+            definition.fallback = Some(endpoint);
+            definition.mistakes.extend(mistake);
+        })
     }
 
     /// Adds a function around everything that this router answers: its routes and those of the

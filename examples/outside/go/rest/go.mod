@@ -1,0 +1,3 @@
+module example.org/rest
+
+go 1.22
