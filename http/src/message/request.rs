@@ -5,7 +5,6 @@ use std::fmt;
 use std::io::{self, Read};
 use std::rc::Rc;
 use std::str;
-use std::time::Duration;
 
 use http::{Method, Version, header};
 use straightline_sched::sync::FlagReader;
@@ -15,10 +14,9 @@ use straightline_tls::TlsInfo;
 use super::body_limit::BodyLimit;
 use super::extensions::Extensions;
 use crate::body_error::BodyError;
-use crate::config::{MinRate, OnDisconnect, Peer};
+use crate::config::Peer;
 use crate::control::ServerHandle;
 use crate::proto::{Head, Headers, Limits, Trailers};
-use crate::telemetry::RouteLabel;
 use crate::wire::{BodyIn, Buffers, Input, Link, Received, Unread};
 
 /// A request: its head, as a view into the connection's buffer, and its body, as a reader.
@@ -279,46 +277,6 @@ impl Request {
         request.body(())
     }
 
-    /// Gives the handler another [timeout](crate::Timeouts::handler) from now on: for the return of
-    /// its response, or between two writes of a streamed body. `Duration::MAX` means no timeout.
-    ///
-    /// Not a yield point.
-    ///
-    /// ```
-    /// use std::time::Duration;
-    /// use straightline::{Request, sched};
-    ///
-    /// fn report(request: &mut Request) -> &'static str {
-    ///     request.set_handler_timeout(Duration::from_secs(600));
-    ///     sched::sleep(Duration::from_secs(120)); // a large report
-    ///     "the report\n"
-    /// }
-    /// ```
-    pub fn set_handler_timeout(&mut self, timeout: Duration) {
-        self.link.pacing.set_handler_timeout(timeout);
-    }
-
-    /// Replaces the pace that [`Timeouts::body`](crate::Timeouts::body) asks of this request's
-    /// body, from now on.
-    ///
-    /// Not a yield point.
-    ///
-    /// ```
-    /// use std::{io, time::Duration};
-    /// use straightline::{MinRate, Request};
-    ///
-    /// /// One connection on which the client sends something every few minutes.
-    /// fn telemetry(request: &mut Request) -> io::Result<u64> {
-    ///     let idle = Duration::from_secs(600);
-    ///     let rate = MinRate::default().with_idle(idle).with_bytes_per_second(0);
-    ///     request.set_min_body_rate(rate);
-    ///     request.body().copy_to(&mut io::sink())
-    /// }
-    /// ```
-    pub fn set_min_body_rate(&mut self, pace: MinRate) {
-        self.link.pacing.set_min_body_rate(pace);
-    }
-
     /// Bounds the body from now on: reads fail with [`BodyError::TooLong`] beyond `bytes_max`
     /// bytes, and at once if the client has announced more. The last call counts. The server's own
     /// [limit](crate::Limits::body_bytes) stays: it is the most that any handler may allow.
@@ -356,51 +314,6 @@ impl Request {
         &mut self.extensions
     }
 
-    /// Decides whether this request's handler is cancelled when its client disconnects, in place of
-    /// [`ServerBuilder::on_disconnect`](crate::ServerBuilder::on_disconnect).
-    ///
-    /// Not a yield point.
-    ///
-    /// ```
-    /// use straightline::{OnDisconnect, Request};
-    ///
-    /// fn pay(request: &mut Request) -> &'static str {
-    ///     request.on_disconnect(OnDisconnect::Finish); // a client that is gone has still paid
-    ///     "paid\n"
-    /// }
-    /// ```
-    pub fn on_disconnect(&mut self, what: OnDisconnect) {
-        match what {
-            OnDisconnect::Finish => self.link.unwatch(),
-            OnDisconnect::Cancel => self.link.watch(),
-        }
-    }
-
-    /// Gives the request a name under which logs and metrics count it, usually the pattern that its
-    /// path has matched. A constant: a name from the client would make more numbers than there is
-    /// memory for.
-    ///
-    /// Not a yield point.
-    ///
-    /// ```
-    /// use straightline::{Request, StatusCode};
-    ///
-    /// fn thing(request: &mut Request) -> Result<String, StatusCode> {
-    ///     request.set_route("/things/{id}");
-    ///     let id = request.path().strip_prefix("/things/").ok_or(StatusCode::NOT_FOUND)?;
-    ///     Ok(format!("thing {id}\n"))
-    /// }
-    /// ```
-    pub fn set_route(&mut self, route: &'static str) {
-        self.set_route_label(RouteLabel::of_name(route));
-    }
-
-    /// As [`set_route`](Self::set_route), with a number that the router knows.
-    #[inline]
-    pub(crate) fn set_route_label(&mut self, route: RouteLabel) {
-        self.link.exchange.set_route(route);
-    }
-
     /// A handle to the server of this request. Not a yield point.
     ///
     /// ```
@@ -425,8 +338,7 @@ impl Request {
     /// Not a yield point.
     ///
     /// ```
-    /// use std::time::Duration;
-    /// use straightline::sched::sync::{after, broadcast, select};
+    ///     /// use straightline::sched::sync::{after, broadcast, select};
     /// use straightline::{IntoResponse, Request, Response, StatusCode};
     ///
     /// /// Answers with the next piece of news. A client that gets a 204 asks again.

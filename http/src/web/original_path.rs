@@ -7,6 +7,7 @@ use crate::message::Request;
 struct OriginalPath(String);
 
 /// The path that the client has sent.
+#[cfg(feature = "files")]
 pub(super) fn original_path(request: &Request) -> &str {
     request.extensions().get().map_or(request.path(), |OriginalPath(path)| path)
 }
