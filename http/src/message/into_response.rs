@@ -56,7 +56,7 @@ use crate::proto::has_no_body;
     message = "a handler may not return `{Self}`: it is not a response",
     label = "not a response",
     note = "a handler returns a `Response`, text, bytes, a `StatusCode`, a pair of a `StatusCode` \
-            or of header fields and one of these, an `Option` of one, or a `Result` of two of these",
+            or of header fields and one of these, an `Option` of one, or a `Result` of two",
     note = "a handler is a plain function and not an `async fn`: it waits by calling functions \
             that wait; `sched::block_on` runs a future",
     note = "for `?` on any error, return `Result<_, straightline::HandlerError>`"

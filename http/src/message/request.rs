@@ -1,6 +1,6 @@
 //! The request that a handler gets.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{OnceCell, RefCell};
 use std::fmt;
 use std::io::{self, Read};
 use std::rc::Rc;
@@ -11,6 +11,7 @@ use straightline_sched::sync::FlagReader;
 #[cfg(feature = "_tls")]
 use straightline_tls::TlsInfo;
 
+use super::body_limit::BodyLimit;
 use super::extensions::Extensions;
 use crate::body_error::BodyError;
 use crate::config::Peer;
@@ -46,14 +47,7 @@ pub struct Request {
     is_split: bool,
     extensions: Extensions,
     /// How many bytes of the body may still be read, if the handler has bounded it.
-    body_limit: Option<Box<Cell<BodyLimit>>>,
-}
-
-/// A bound of the handler's own on the body.
-#[derive(Clone, Copy)]
-struct BodyLimit {
-    bytes_max: u64,
-    left: u64,
+    body_limit: Option<Box<BodyLimit>>,
 }
 
 impl Request {
@@ -300,15 +294,14 @@ impl Request {
     /// # Ok::<(), straightline::InvalidRequest>(())
     /// ```
     pub fn set_body_limit(&mut self, bytes_max: u64) {
-        let limit = BodyLimit { bytes_max, left: bytes_max };
-        self.body_limit = Some(Box::new(Cell::new(limit)));
+        self.body_limit = Some(Box::new(BodyLimit::new(bytes_max)));
     }
 
-    /// The bound that [`set_body_limit`](Self::set_body_limit) has set, in bytes; `None` without one.
+    /// The bound in bytes that [`set_body_limit`](Self::set_body_limit) has set.
     ///
     /// Not a yield point.
     pub fn body_limit(&self) -> Option<u64> {
-        self.body_limit.as_ref().map(|limit| limit.get().bytes_max)
+        self.body_limit.as_ref().map(|limit| limit.bytes_max())
     }
 
     /// What wrappers have attached to the request. Not a yield point.
@@ -394,22 +387,10 @@ impl Request {
     pub(crate) fn read_body(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match &self.body_limit {
             None => self.read_all_body(buffer),
-            Some(limit) => self.read_bounded_body(limit, buffer),
+            Some(limit) => {
+                limit.read(self.remaining(), buffer, |buffer| self.read_all_body(buffer))
+            }
         }
-    }
-
-    fn read_bounded_body(&self, limit: &Cell<BodyLimit>, buffer: &mut [u8]) -> io::Result<usize> {
-        let BodyLimit { bytes_max, left } = limit.get();
-        let too_long = || Err(BodyError::TooLong(bytes_max).into());
-        if self.remaining().is_some_and(|remaining| remaining > left) {
-            return too_long();
-        }
-        // One byte more, to notice a body that is too long.
-        let most = usize::try_from(left.saturating_add(1)).unwrap_or(usize::MAX);
-        let most = most.min(buffer.len());
-        let count = self.read_all_body(&mut buffer[..most])? as u64;
-        limit.set(BodyLimit { bytes_max, left: left.saturating_sub(count) });
-        if count > left { too_long() } else { Ok(usize::try_from(count).unwrap_or(most)) }
     }
 
     fn read_all_body(&self, buffer: &mut [u8]) -> io::Result<usize> {

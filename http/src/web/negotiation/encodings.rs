@@ -142,6 +142,7 @@ mod tests {
                 NAMES[..3].iter().map(|name| quality(name)).max().filter(|best| *best > 0)?;
             NAMES[..3].iter().find(|name| quality(name) == best).copied()
         }
+        #[allow(clippy::needless_pass_by_value)] // as the library calls it
         fn property(list: Vec<(u8, u16)>) -> bool {
             let list: Vec<_> = list
                 .iter()
