@@ -276,7 +276,8 @@ fn open(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(BUSY_TIMEOUT)?; // for the locks of other processes
     connection.pragma_update(None, "journal_mode", "wal")?;
-    connection.pragma_update(None, "synchronous", "full")?; // a commit returns when it is on the disk
+    // A commit returns when it is on the disk.
+    connection.pragma_update(None, "synchronous", "full")?;
     Ok(connection)
 }
 

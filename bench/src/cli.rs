@@ -12,6 +12,8 @@ use straightline_harness::cli::{self, seconds};
 use crate::bench::{self, Plan};
 use crate::cost;
 use crate::cpu::Pinning;
+#[cfg(feature = "peers")]
+use crate::dispatch;
 use crate::files;
 #[cfg(feature = "peers")]
 use crate::json;
@@ -59,6 +61,9 @@ enum Command {
     /// Exits with 1 if a server gave a wrong response.
     #[cfg(feature = "peers")]
     Json(JsonArgs),
+    /// Measures how long routers take to find and call a handler, beside axum and bare `matchit`
+    #[cfg(feature = "peers")]
+    Dispatch(DispatchArgs),
     /// Is one of the servers of `json`
     #[cfg(feature = "peers")]
     #[command(hide = true)]
@@ -177,6 +182,22 @@ struct JsonArgs {
 
 #[cfg(feature = "peers")]
 #[derive(Args)]
+struct DispatchArgs {
+    /// How often each router is measured
+    #[arg(long, value_name = "N", default_value = "20")]
+    #[arg(value_parser = value_parser!(u32).range(1..=ROUNDS_MAX))]
+    rounds: u32,
+    /// Requests of each measurement
+    #[arg(long, value_name = "N", default_value = "200000")]
+    #[arg(value_parser = value_parser!(u32).range(1..))]
+    count: u32,
+    /// That router alone, once and with the first path, for valgrind
+    #[arg(long)]
+    only: Option<dispatch::Kind>,
+}
+
+#[cfg(feature = "peers")]
+#[derive(Args)]
 struct ServeJsonArgs {
     server: json::Kind,
     /// The CPU to stay on
@@ -226,6 +247,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Files(args) => measure_files(&args),
         #[cfg(feature = "peers")]
         Command::Json(args) => measure_json(&args),
+        #[cfg(feature = "peers")]
+        Command::Dispatch(args) => dispatch::run(args.rounds, args.count, args.only),
         #[cfg(feature = "peers")]
         Command::ServeJson(args) => json::serve(args.server, args.cpu).map(|()| true),
         #[cfg(feature = "tls")]

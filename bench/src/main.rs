@@ -5,7 +5,7 @@
 //! `load` asks them, on straightline's own fibers; `bench` goes round by round and `report` prints
 //! the results. `micro` measures single operations of the scheduler. `cost` counts the instructions
 //! of a request and compares them with a record. `files` measures files beside nginx, `tls`
-//! TLS, and `json` JSON beside frameworks.
+//! TLS, `json` JSON and `dispatch` routers beside those of frameworks.
 
 #![deny(unsafe_op_in_unsafe_fn)]
 
@@ -17,6 +17,8 @@ mod cli;
 mod cost;
 #[cfg(target_os = "linux")]
 mod cpu;
+#[cfg(all(target_os = "linux", feature = "peers"))]
+mod dispatch;
 #[cfg(target_os = "linux")]
 mod files;
 #[cfg(all(target_os = "linux", feature = "peers"))]

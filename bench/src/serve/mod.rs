@@ -21,6 +21,8 @@ pub(crate) use self::answer::ANY_PORT;
 use self::answer::listen;
 pub(crate) use self::answer::{BODY, PATH};
 use self::floor::Arming;
+#[cfg(feature = "peers")]
+pub(crate) use self::routed::patterns;
 use crate::cpu;
 
 /// Which server.

@@ -7,6 +7,7 @@ mod https;
 #[cfg(feature = "sqlite")]
 mod json_api;
 mod operating;
+#[cfg(feature = "web")]
 mod playground;
 #[cfg(feature = "web")]
 mod routing;
@@ -22,6 +23,7 @@ const SERVERS: &[&str] = &[
     "hello",
     "bench_server",
     "fanout",
+    #[cfg(feature = "web")]
     "playground",
     #[cfg(feature = "web")]
     "routing",

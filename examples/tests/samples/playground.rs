@@ -3,6 +3,8 @@
 use std::io::{BufRead, Read, Write};
 use std::net::TcpStream;
 
+use straightline::testing::Client;
+
 use crate::servers::{Server, get};
 
 #[test]
@@ -48,6 +50,46 @@ fn it_has_a_path_for_each_thing() {
     for part in ["\"path\":\"/headers\"", "\"query\":\"a\"", "[\"Host\",\"a\"]"] {
         assert!(answer.contains(part), "{part}: {answer}");
     }
+}
+
+#[test]
+fn content_is_compressed_as_the_client_accepts() {
+    let server = Server::start("playground", &["--workers", "1", "--decoded-bytes", "100000"]);
+    let client = Client::connect(server.address());
+    let get =
+        |path: &str, accepted: &str| client.get(path).header("accept-encoding", accepted).send();
+    let plain = get("/text?bytes=100000", "identity");
+    plain.assert_header("content-length", "100000").assert_header("etag", "\"text-100000\"");
+    plain.assert_header("vary", "accept-encoding").assert_no_header("content-encoding");
+    let compressed = get("/text?bytes=100000", "gzip");
+    compressed.assert_header("content-encoding", "gzip").assert_no_header("content-length");
+    compressed.assert_header("etag", "W/\"text-100000\"").assert_header("vary", "accept-encoding");
+    assert!(compressed.bytes().len() < 20_000);
+    for (tag, status) in [("W/\"text-100000\"", 304), ("\"text-100000\"", 304), ("\"x\"", 200)] {
+        let again = client.get("/text?bytes=100000").header("accept-encoding", "gzip");
+        again.header("if-none-match", tag).send().assert_status(status);
+    }
+    let head = client.head("/text?bytes=100000").header("accept-encoding", "gzip").send();
+    head.assert_status(200).assert_header("content-encoding", "gzip");
+    head.assert_no_header("content-length").assert_header("etag", "W/\"text-100000\"");
+    get("/png?bytes=5000", "gzip").assert_no_header("content-encoding").assert_no_header("vary");
+    get("/nocontent", "gzip").assert_status(204).assert_no_header("content-encoding");
+    get("/stream?lines=2&ms=1", "identity").assert_text("line 0\nline 1\n");
+    get("/stream?lines=2&ms=1", "br").assert_header("content-encoding", "br");
+    client.post("/text").send().assert_status(405).assert_header("allow", "GET, HEAD");
+
+    // What the server has compressed, it also decodes.
+    let echo = |coding: &str, body: &[u8]| {
+        client.post("/echo").header("content-encoding", coding).body(body).send()
+    };
+    let echoed = echo("gzip", compressed.bytes());
+    assert_eq!(echoed.assert_status(200).bytes(), plain.bytes());
+    let longer = get("/text?bytes=100001", "gzip");
+    echo("gzip", longer.bytes()).assert_status(413);
+    echo("gzip", b"text").assert_status(400);
+    let unknown = echo("lzma", b"text");
+    unknown.assert_status(415);
+    assert!(unknown.header("accept-encoding").is_some_and(|codings| codings.contains("gzip")));
 }
 
 #[test]
@@ -217,7 +259,7 @@ fn a_panic_is_logged_with_its_place() {
     let mut server = Server::start("playground", &["--workers", "1"]);
     assert!(poke(&server, &request("GET", "/panic", "")).starts_with("HTTP/1.1 500 "));
     let line = server.wait_for_stderr(" ERRO ");
-    assert!(line.contains("as you wish") && line.contains("playground.rs:"), "{line}");
+    assert!(line.contains("as you wish") && line.contains("paths.rs:"), "{line}");
     expect_metric(&server, "handlers_panicked_total", "1");
 }
 

@@ -10,12 +10,16 @@ mod fuzz_connection;
 mod fuzz_content_length;
 #[cfg(feature = "cookies")]
 mod fuzz_cookies;
+#[cfg(all(feature = "gzip", feature = "brotli"))]
+mod fuzz_decode;
 mod fuzz_forwarded;
 mod fuzz_head;
+mod fuzz_multipart;
 mod fuzz_proxy_protocol;
 #[cfg(feature = "form")]
 mod fuzz_query;
 mod fuzz_ranges;
+mod in_pieces;
 mod protocol;
 
 pub use fuzz_chunked::fuzz_chunked;
@@ -23,8 +27,11 @@ pub use fuzz_connection::fuzz_connection;
 pub use fuzz_content_length::fuzz_content_length;
 #[cfg(feature = "cookies")]
 pub use fuzz_cookies::fuzz_cookies;
+#[cfg(all(feature = "gzip", feature = "brotli"))]
+pub use fuzz_decode::fuzz_decode;
 pub use fuzz_forwarded::fuzz_forwarded;
 pub use fuzz_head::fuzz_head;
+pub use fuzz_multipart::fuzz_multipart;
 pub use fuzz_proxy_protocol::fuzz_proxy_protocol;
 #[cfg(feature = "form")]
 pub use fuzz_query::fuzz_query;
@@ -53,6 +60,9 @@ mod tests {
     fn the_fuzz_targets_take_their_seeds() {
         try_seeds("chunked", fuzz_chunked);
         try_seeds("connection", fuzz_connection);
+        #[cfg(all(feature = "gzip", feature = "brotli"))]
+        try_seeds("decode", fuzz_decode);
+        try_seeds("multipart", fuzz_multipart);
         try_seeds("content_length", fuzz_content_length);
         #[cfg(feature = "cookies")]
         try_seeds("cookies", fuzz_cookies);

@@ -1,7 +1,8 @@
 //! Requests and responses, as handlers, wrappers and tests see them.
 //!
-//! - `request` is the request; `request_edit` changes it, `request_builder` makes one, `body` reads
-//!   its body, and `extensions` has what wrappers attach to it;
+//! - `request` is the request; `request_edit` changes it, `request_settings` has its times and its
+//!   name, `request_builder` makes one, `body` reads its body within a `body_limit`, and
+//!   `extensions` has what wrappers attach to it;
 //! - `response` is the response, `into_response` has what a handler may return in its place, and
 //!   `handler_error` any error of a handler; `problem` is an error that the client may read;
 //! - `response_body` is the body of a response, `file_body` a file as one, and `body_writer` what a
@@ -9,6 +10,7 @@
 //! - `invalid_header` and `invalid_request` are the errors for what a program makes.
 
 mod body;
+mod body_limit;
 mod body_writer;
 mod extensions;
 mod file_body;
@@ -20,6 +22,7 @@ mod problem;
 mod request;
 mod request_builder;
 mod request_edit;
+mod request_settings;
 mod response;
 mod response_body;
 

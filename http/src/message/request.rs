@@ -1,23 +1,22 @@
 //! The request that a handler gets.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{OnceCell, RefCell};
 use std::fmt;
 use std::io::{self, Read};
 use std::rc::Rc;
 use std::str;
-use std::time::Duration;
 
 use http::{Method, Version, header};
 use straightline_sched::sync::FlagReader;
 #[cfg(feature = "_tls")]
 use straightline_tls::TlsInfo;
 
+use super::body_limit::BodyLimit;
 use super::extensions::Extensions;
 use crate::body_error::BodyError;
-use crate::config::{MinRate, OnDisconnect, Peer};
+use crate::config::Peer;
 use crate::control::ServerHandle;
 use crate::proto::{Head, Headers, Limits, Trailers};
-use crate::telemetry::RouteLabel;
 use crate::wire::{BodyIn, Buffers, Input, Link, Received, Unread};
 
 /// A request: its head, as a view into the connection's buffer, and its body, as a reader.
@@ -48,14 +47,7 @@ pub struct Request {
     is_split: bool,
     extensions: Extensions,
     /// How many bytes of the body may still be read, if the handler has bounded it.
-    body_limit: Option<Box<Cell<BodyLimit>>>,
-}
-
-/// A bound of the handler's own on the body.
-#[derive(Clone, Copy)]
-struct BodyLimit {
-    bytes_max: u64,
-    left: u64,
+    body_limit: Option<Box<BodyLimit>>,
 }
 
 impl Request {
@@ -285,46 +277,6 @@ impl Request {
         request.body(())
     }
 
-    /// Gives the handler another [timeout](crate::Timeouts::handler) from now on: for the return of
-    /// its response, or between two writes of a streamed body. `Duration::MAX` means no timeout.
-    ///
-    /// Not a yield point.
-    ///
-    /// ```
-    /// use std::time::Duration;
-    /// use straightline::{Request, sched};
-    ///
-    /// fn report(request: &mut Request) -> &'static str {
-    ///     request.set_handler_timeout(Duration::from_secs(600));
-    ///     sched::sleep(Duration::from_secs(120)); // a large report
-    ///     "the report\n"
-    /// }
-    /// ```
-    pub fn set_handler_timeout(&mut self, timeout: Duration) {
-        self.link.pacing.set_handler_timeout(timeout);
-    }
-
-    /// Replaces the pace that [`Timeouts::body`](crate::Timeouts::body) asks of this request's
-    /// body, from now on.
-    ///
-    /// Not a yield point.
-    ///
-    /// ```
-    /// use std::{io, time::Duration};
-    /// use straightline::{MinRate, Request};
-    ///
-    /// /// One connection on which the client sends something every few minutes.
-    /// fn telemetry(request: &mut Request) -> io::Result<u64> {
-    ///     let idle = Duration::from_secs(600);
-    ///     let rate = MinRate::default().with_idle(idle).with_bytes_per_second(0);
-    ///     request.set_min_body_rate(rate);
-    ///     request.body().copy_to(&mut io::sink())
-    /// }
-    /// ```
-    pub fn set_min_body_rate(&mut self, pace: MinRate) {
-        self.link.pacing.set_min_body_rate(pace);
-    }
-
     /// Bounds the body from now on: reads fail with [`BodyError::TooLong`] beyond `bytes_max`
     /// bytes, and at once if the client has announced more. The last call counts. The server's own
     /// [limit](crate::Limits::body_bytes) stays: it is the most that any handler may allow.
@@ -342,15 +294,14 @@ impl Request {
     /// # Ok::<(), straightline::InvalidRequest>(())
     /// ```
     pub fn set_body_limit(&mut self, bytes_max: u64) {
-        let limit = BodyLimit { bytes_max, left: bytes_max };
-        self.body_limit = Some(Box::new(Cell::new(limit)));
+        self.body_limit = Some(Box::new(BodyLimit::new(bytes_max)));
     }
 
-    /// The bound that [`set_body_limit`](Self::set_body_limit) has set, in bytes; `None` without one.
+    /// The bound in bytes that [`set_body_limit`](Self::set_body_limit) has set.
     ///
     /// Not a yield point.
     pub fn body_limit(&self) -> Option<u64> {
-        self.body_limit.as_ref().map(|limit| limit.get().bytes_max)
+        self.body_limit.as_ref().map(|limit| limit.bytes_max())
     }
 
     /// What wrappers have attached to the request. Not a yield point.
@@ -361,51 +312,6 @@ impl Request {
     /// As [`extensions`](Self::extensions), to add values and to change them.
     pub fn extensions_mut(&mut self) -> &mut Extensions {
         &mut self.extensions
-    }
-
-    /// Decides whether this request's handler is cancelled when its client disconnects, in place of
-    /// [`ServerBuilder::on_disconnect`](crate::ServerBuilder::on_disconnect).
-    ///
-    /// Not a yield point.
-    ///
-    /// ```
-    /// use straightline::{OnDisconnect, Request};
-    ///
-    /// fn pay(request: &mut Request) -> &'static str {
-    ///     request.on_disconnect(OnDisconnect::Finish); // a client that is gone has still paid
-    ///     "paid\n"
-    /// }
-    /// ```
-    pub fn on_disconnect(&mut self, what: OnDisconnect) {
-        match what {
-            OnDisconnect::Finish => self.link.unwatch(),
-            OnDisconnect::Cancel => self.link.watch(),
-        }
-    }
-
-    /// Gives the request a name under which logs and metrics count it, usually the pattern that its
-    /// path has matched. A constant: a name from the client would make more numbers than there is
-    /// memory for.
-    ///
-    /// Not a yield point.
-    ///
-    /// ```
-    /// use straightline::{Request, StatusCode};
-    ///
-    /// fn thing(request: &mut Request) -> Result<String, StatusCode> {
-    ///     request.set_route("/things/{id}");
-    ///     let id = request.path().strip_prefix("/things/").ok_or(StatusCode::NOT_FOUND)?;
-    ///     Ok(format!("thing {id}\n"))
-    /// }
-    /// ```
-    pub fn set_route(&mut self, route: &'static str) {
-        self.set_route_label(RouteLabel::of_name(route));
-    }
-
-    /// As [`set_route`](Self::set_route), with a number that the router knows.
-    #[inline]
-    pub(crate) fn set_route_label(&mut self, route: RouteLabel) {
-        self.link.exchange.set_route(route);
     }
 
     /// A handle to the server of this request. Not a yield point.
@@ -432,8 +338,7 @@ impl Request {
     /// Not a yield point.
     ///
     /// ```
-    /// use std::time::Duration;
-    /// use straightline::sched::sync::{after, broadcast, select};
+    ///     /// use straightline::sched::sync::{after, broadcast, select};
     /// use straightline::{IntoResponse, Request, Response, StatusCode};
     ///
     /// /// Answers with the next piece of news. A client that gets a 204 asks again.
@@ -482,22 +387,10 @@ impl Request {
     pub(crate) fn read_body(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match &self.body_limit {
             None => self.read_all_body(buffer),
-            Some(limit) => self.read_bounded_body(limit, buffer),
+            Some(limit) => {
+                limit.read(self.remaining(), buffer, |buffer| self.read_all_body(buffer))
+            }
         }
-    }
-
-    fn read_bounded_body(&self, limit: &Cell<BodyLimit>, buffer: &mut [u8]) -> io::Result<usize> {
-        let BodyLimit { bytes_max, left } = limit.get();
-        let too_long = || Err(BodyError::TooLong(bytes_max).into());
-        if self.remaining().is_some_and(|remaining| remaining > left) {
-            return too_long();
-        }
-        // One byte more, to notice a body that is too long.
-        let most = usize::try_from(left.saturating_add(1)).unwrap_or(usize::MAX);
-        let most = most.min(buffer.len());
-        let count = self.read_all_body(&mut buffer[..most])? as u64;
-        limit.set(BodyLimit { bytes_max, left: left.saturating_sub(count) });
-        if count > left { too_long() } else { Ok(usize::try_from(count).unwrap_or(most)) }
     }
 
     fn read_all_body(&self, buffer: &mut [u8]) -> io::Result<usize> {

@@ -518,7 +518,9 @@ impl ServerBuilder {
         let handler = Arc::new(handler);
         self.plan.build(Arc::new(move || {
             let handler = Arc::clone(&handler);
-            Box::new(move |request: &mut Request| handler.handle(request).into_response())
+            Box::new(move |request: &mut Request| {
+                IntoResponse::response_of(|| handler.handle(request))
+            })
         }))
     }
 
@@ -558,7 +560,9 @@ impl ServerBuilder {
     {
         self.plan.build(Arc::new(move || {
             let handler = make_handler();
-            Box::new(move |request: &mut Request| handler.handle(request).into_response())
+            Box::new(move |request: &mut Request| {
+                IntoResponse::response_of(|| handler.handle(request))
+            })
         }))
     }
 
@@ -587,8 +591,9 @@ impl ServerBuilder {
         H: for<'r> Handler<'r> + 'static,
     {
         handler.check()?;
-        let handler =
-            Box::new(move |request: &mut Request| handler.handle(request).into_response());
+        let handler = Box::new(move |request: &mut Request| {
+            IntoResponse::response_of(|| handler.handle(request))
+        });
         self.plan.build_local(handler)
     }
 }

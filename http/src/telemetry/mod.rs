@@ -38,7 +38,7 @@ pub(crate) use panics::{contain, message_of, record_places, take_place};
 pub(crate) use prometheus::Exposition;
 pub(crate) use route_counters::RouteCounters;
 pub use route_counters::RouteNumbers;
-pub(crate) use route_label::RouteLabel;
+pub(crate) use route_label::{RouteLabel, RoutePlace};
 #[cfg(feature = "_tls")]
 pub use tls_metrics::TlsMetrics;
 #[cfg(feature = "_tls")]

@@ -12,15 +12,15 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::counters::Counter;
-use super::route_label::{RouteLabel, names};
+use super::route_label::{BLOCKS, RouteLabel, RoutePlace, names};
 
 /// A shard's numbers. Only its own thread writes them.
 #[derive(Debug)]
 pub(crate) struct RouteCounters {
     /// Each block has twice as many counters as the one before it.
     blocks: [OnceLock<Box<[OfRoute]>>; BLOCKS],
-    /// The numbers of the names for which handlers have none.
-    numbers: Mutex<BTreeMap<&'static str, u32>>,
+    /// The places of the names that came without one.
+    places: Mutex<BTreeMap<&'static str, RoutePlace>>,
 }
 
 /// The counters of a route.
@@ -47,27 +47,27 @@ pub struct RouteNumbers {
 
 impl Default for RouteCounters {
     fn default() -> Self {
-        Self { blocks: array::from_fn(|_| OnceLock::new()), numbers: Mutex::default() }
+        Self { blocks: array::from_fn(|_| OnceLock::new()), places: Mutex::default() }
     }
 }
 
 impl RouteCounters {
-    /// Counts a request, with the status of its response, 0 if there is none. Returns the number
+    /// Counts a request, with the status of its response, 0 if there is none. Returns the place
     /// of the route, for [`add_time`](Self::add_time).
     #[inline]
-    pub(crate) fn count(&self, route: RouteLabel, status: u16) -> u32 {
-        let number = route.known_number().unwrap_or_else(|| self.number_of(route));
-        self.of(number).requests[class(status)].bump();
-        number
+    pub(crate) fn count(&self, route: RouteLabel, status: u16) -> RoutePlace {
+        let place = route.known_place().unwrap_or_else(|| self.place_of(route));
+        self.of(place).requests[class(status)].bump();
+        place
     }
 
     /// Adds the time that each of `count` requests has taken, which were counted.
     #[inline]
-    pub(crate) fn add_time(&self, number: u32, time: Duration, count: u32) {
+    pub(crate) fn add_time(&self, place: RoutePlace, time: Duration, count: u32) {
         // Five centuries fit; the sum may wrap, as it may in the counter itself.
         let seconds = time.as_secs().wrapping_mul(1_000_000_000);
         let nanoseconds = seconds.wrapping_add(u64::from(time.subsec_nanos()));
-        self.of(number).nanoseconds.add(nanoseconds.wrapping_mul(u64::from(count)));
+        self.of(place).nanoseconds.add(nanoseconds.wrapping_mul(u64::from(count)));
     }
 
     /// Adds these numbers to those of other shards.
@@ -75,7 +75,7 @@ impl RouteCounters {
         let names = names();
         for (block, counters) in self.blocks.iter().enumerate() {
             let Some(counters) = counters.get() else { continue };
-            let first = first_of_block(block);
+            let first = RoutePlace::first_of_block(block);
             for (name, counters) in names.iter().skip(first).zip(counters) {
                 counters.add_to(name, sums);
             }
@@ -83,8 +83,8 @@ impl RouteCounters {
     }
 
     #[inline]
-    fn of(&self, number: u32) -> &OfRoute {
-        let (block, at) = place(number);
+    fn of(&self, place: RoutePlace) -> &OfRoute {
+        let (block, at) = (place.block as usize, place.at as usize);
         match self.blocks[block].get() {
             Some(counters) => &counters[at],
             None => &self.make_block(block)[at],
@@ -94,14 +94,14 @@ impl RouteCounters {
     #[cold]
     fn make_block(&self, block: usize) -> &[OfRoute] {
         self.blocks[block]
-            .get_or_init(|| (0..block_len(block)).map(|_| OfRoute::default()).collect())
+            .get_or_init(|| (0..RoutePlace::block_len(block)).map(|_| OfRoute::default()).collect())
     }
 
-    /// The number of a name, which this shard asks the process for once.
+    /// The place of a name, which this shard asks the process for once.
     #[cold]
     #[inline(never)]
-    fn number_of(&self, route: RouteLabel) -> u32 {
-        *self.numbers.lock().entry(route.name).or_insert_with(|| route.number())
+    fn place_of(&self, route: RouteLabel) -> RoutePlace {
+        *self.places.lock().entry(route.name).or_insert_with(|| route.place())
     }
 }
 
@@ -131,60 +131,20 @@ fn class(status: u16) -> usize {
     usize::from(status / 100).min(5) % CLASSES
 }
 
-/// The block of a number, and the place in it.
-#[inline]
-fn place(number: u32) -> (usize, usize) {
-    let shifted = u64::from(number) + FIRST_BLOCK;
-    let block = shifted.ilog2() - FIRST_BLOCK.ilog2();
-    let at = shifted - (FIRST_BLOCK << block);
-    // Both fit: there is a block for every number, and `at` is below its length.
-    (block as usize, usize::try_from(at).unwrap_or(usize::MAX))
-}
-
-fn block_len(block: usize) -> u64 {
-    FIRST_BLOCK << block
-}
-
-/// The number of a block's first counters.
-fn first_of_block(block: usize) -> usize {
-    usize::try_from(block_len(block) - FIRST_BLOCK).unwrap_or(usize::MAX)
-}
-
-/// The length of the first block. Arbitrary: the routes of a small service.
-const FIRST_BLOCK: u64 = 32;
-
 /// A power of two, above the five classes and 0.
 const CLASSES: usize = 8;
-
-/// Enough for every number.
-const BLOCKS: usize = 28;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn every_number_has_a_place_of_its_own() {
-        assert_eq!(place(0), (0, 0));
-        assert_eq!(place(31), (0, 31));
-        assert_eq!(place(32), (1, 0));
-        assert_eq!(place(95), (1, 63));
-        assert_eq!(place(96), (2, 0));
-        assert!(place(u32::MAX).0 < BLOCKS);
-        for number in 0..10_000 {
-            let (block, at) = place(number);
-            assert_eq!(first_of_block(block) + at, number as usize);
-            assert!((at as u64) < block_len(block));
-        }
-    }
-
-    #[test]
     fn requests_are_counted_by_route_and_class() {
         let (shard, other) = (RouteCounters::default(), RouteCounters::default());
         for (status, count) in [(200, 3), (404, 1), (0, 2)] {
             for _ in 0..count {
-                let number = shard.count(RouteLabel::of_name("/counted"), status);
-                shard.add_time(number, Duration::from_millis(5), 1);
+                let place = shard.count(RouteLabel::of_name("/counted"), status);
+                shard.add_time(place, Duration::from_millis(5), 1);
             }
         }
         other.count(RouteLabel::of_name("/counted"), 201);

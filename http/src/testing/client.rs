@@ -29,7 +29,8 @@ impl Client {
     /// Each request has a server of its own on the calling fiber's shard, with the default
     /// settings. On a plain thread a shard runs for the time of the request, so the handler may
     /// wait there as well. What the handler has [spawned](crate::ServerHandle::spawn) on its server
-    /// ends before the response is returned. Faults, such as a handler's panic, are told on standard error.
+    /// ends before the response is returned. Faults, such as a handler's panic, are told on
+    /// standard error.
     ///
     /// # Panics
     ///

@@ -1,6 +1,73 @@
-//! The web kit: what a service with routes, forms, files and JSON needs, each piece usable alone.
+//! The web kit: what people reach for in the first hour, in straight-line style.
 //!
-//! Nothing here is needed to serve; the server knows none of it.
+//! Each piece is usable alone, with any handler. The server knows none of them.
+//!
+//! ```
+//! # #[cfg(all(feature = "router", feature = "json", feature = "form"))]
+//! # fn main() -> std::io::Result<()> {
+//! use std::sync::Mutex;
+//!
+//! use serde::Deserialize;
+//! use straightline::web::{Json, RequestExt, Router, get, middleware};
+//! use straightline::{Problem, Request, Server};
+//!
+//! type Notes = Mutex<Vec<String>>;
+//!
+//! #[derive(Deserialize)]
+//! struct Page {
+//!     limit: Option<usize>,
+//! }
+//!
+//! fn list(request: &mut Request, notes: &Notes) -> Result<Json<Vec<String>>, Problem> {
+//!     let page: Page = request.query_as()?;
+//!     let notes = notes.lock().unwrap();
+//!     Ok(Json(notes.iter().take(page.limit.unwrap_or(20)).cloned().collect()))
+//! }
+//!
+//! fn add(request: &mut Request, notes: &Notes) -> Result<String, Problem> {
+//!     let note = request.json()?;
+//!     notes.lock().unwrap().push(note);
+//!     Ok("thank you\n".to_owned())
+//! }
+//!
+//! fn one(request: &mut Request, notes: &Notes) -> Result<Option<String>, Problem> {
+//!     let number: usize = request.param("number")?;
+//!     Ok(notes.lock().unwrap().get(number).cloned())
+//! }
+//!
+//! let app = Router::with_state(Notes::default())
+//!     .route("/notes", get(list).post(add))
+//!     .get("/notes/{number}", one)
+//!     .wrap(middleware::request_id);
+//! Server::builder().bind("127.0.0.1:0").build(app)?;
+//! # Ok(())
+//! # }
+//! # #[cfg(not(all(feature = "router", feature = "json", feature = "form")))]
+//! # fn main() {}
+//! ```
+//!
+//! | what a service needs | the piece | feature |
+//! |---|---|---|
+//! | routes by host, method and path; parameters, groups, limits of a route | `Router`, `get`, `post`, ... | `router` |
+//! | state of handlers | `Router::with_state`; [`PerShard`] for what each thread has for itself | |
+//! | functions around handlers: ids, logs, authentication, CORS, rate limits | [`middleware`] | `auth` for authentication |
+//! | what a request says: queries, forms, JSON, cookies, parts, preferences | the methods of [`RequestExt`] | `form`, `json`, `cookies` |
+//! | JSON and HTML as responses | `Json`, [`Html`] | `json` |
+//! | errors that a client can read | [`Problem`](crate::Problem) | |
+//! | redirects that stay on the site | [`Redirect`], [`local_target`] | |
+//! | cookies, plain, signed and encrypted | `Cookies`, `SetCookie`, `CookieKeys` | `cookies` |
+//! | uploads in flat memory | [`Multipart`], [`MultipartLimits`] | |
+//! | compressed requests | [`DecodedBody`] | `gzip`, `brotli`, `zstd` |
+//! | compressed responses | `Compression` | `gzip`, `brotli`, `zstd` |
+//! | directories of files | `StaticFiles` | `files` |
+//! | ranges of any source, conditions, downloads | [`Ranged`], [`Validators`], [`EntityTag`], [`download`] | |
+//! | the client behind proxies | [`TrustedProxies`]; [`proxy_protocol`](crate::ServerBuilder::proxy_protocol) | |
+//! | tests | `testing::Client` | `testing` |
+//!
+//! The feature `web` has all of it that needs no C compiler: everything but `zstd` and `testing`.
+//!
+//! Every error that is the client's fault is a [`Problem`](crate::Problem), so `?` answers it. Every
+//! bound on what a client may send has a default, which the page of the piece tells.
 
 mod client_address;
 mod coding;

@@ -47,7 +47,8 @@ pub(crate) struct ClientBody {
     health: Health,
 }
 
-/// Adds bytes to a body that has begun and is not written to at the moment: for a hook of its fiber.
+/// Adds bytes to a body that has begun and is not written to at the moment: for a hook of its
+/// fiber.
 pub(crate) struct LateOutput {
     link: Rc<Link>,
     flush: Rc<dyn Fn()>,

@@ -83,3 +83,13 @@ impl ProxiedPeer {
         self.fault.set(Some(fault));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_without_a_proxy_needs_no_more_memory_than_its_address() {
+        assert_eq!(size_of::<ConnectionPeer>(), size_of::<Peer>());
+    }
+}

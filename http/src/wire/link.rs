@@ -29,7 +29,7 @@ use super::pacing::Pacing;
 use super::protocol::Protocol;
 use super::wrapper_fields::WrapperFields;
 use crate::config::Peer;
-use crate::telemetry::RouteLabel;
+use crate::telemetry::{RouteLabel, RoutePlace};
 
 /// The state that a connection and its current request share.
 pub(crate) struct Link {
@@ -45,9 +45,9 @@ pub(crate) struct Link {
     watch: Cell<Option<Watch>>,
     /// The state of an upgraded connection, once the connection is upgraded.
     protocol: OnceCell<Rc<Protocol>>,
-    /// The number of a route, and how many of its requests were counted without their time, because
+    /// The place of a route, and how many of its requests were counted without their time, because
     /// their responses are still to be sent.
-    untimed: Cell<(u32, u32)>,
+    untimed: Cell<(RoutePlace, u32)>,
     /// There is no client: a program made the request.
     is_detached: bool,
     /// Boxed: the offset of an unsized field would have to be computed at each access.
@@ -71,7 +71,7 @@ impl Link {
             wrapper_fields: WrapperFields::default(),
             watch: Cell::new(None),
             protocol: OnceCell::new(),
-            untimed: Cell::new((0, 0)),
+            untimed: Cell::new((RoutePlace::default(), 0)),
             is_detached: false,
             transport,
             host,
@@ -154,29 +154,29 @@ impl Link {
     #[inline]
     pub(crate) fn count_route(&self, route: RouteLabel) {
         let status = self.exchange.status();
-        let number = self.host.routes().count(route, status);
+        let place = self.host.routes().count(route, status);
         let (other, count) = self.untimed.get();
-        if status != 0 && (count == 0 || other == number) {
-            self.untimed.set((number, count + 1));
+        if status != 0 && (count == 0 || other == place) {
+            self.untimed.set((place, count + 1));
         } else {
-            self.count_another_route(number);
+            self.count_another_route(place);
         }
     }
 
     /// Another route than that of the responses that wait to be sent, or no response.
     #[cold]
-    fn count_another_route(&self, number: u32) {
+    fn count_another_route(&self, place: RoutePlace) {
         self.add_route_time(self.exchange.time());
-        self.host.routes().add_time(number, self.exchange.time(), 1);
+        self.host.routes().add_time(place, self.exchange.time(), 1);
     }
 
     /// The requests of a route that have no time yet have taken so long.
     #[inline]
     fn add_route_time(&self, time: Duration) {
-        let (number, count) = self.untimed.get();
+        let (place, count) = self.untimed.get();
         if count > 0 {
-            self.untimed.set((number, 0));
-            self.host.routes().add_time(number, time, count);
+            self.untimed.set((place, 0));
+            self.host.routes().add_time(place, time, count);
         }
     }
 

@@ -23,14 +23,14 @@ fn behind_proxy(
 ) -> (Running, Arc<Mutex<Vec<String>>>) {
     let events = Arc::new(Mutex::new(Vec::new()));
     let told = Arc::clone(&events);
-    let observer = move |event: &Event<'_>| told.lock().unwrap().push(event.to_string());
+    let observer = move |event: &Event<'_>| told.lock().expect("no panic").push(event.to_string());
     let server =
         serve_with(|builder| configure(builder.proxy_protocol(local()).observer(observer)), peer);
     (server, events)
 }
 
 fn has_event(events: &Mutex<Vec<String>>, text: &str) -> bool {
-    events.lock().unwrap().iter().any(|event| event.contains(text))
+    events.lock().expect("no panic").iter().any(|event| event.contains(text))
 }
 
 const TEXT: &[u8] = b"PROXY TCP4 203.0.113.7 10.0.0.1 4711 443\r\n";
@@ -106,7 +106,7 @@ fn a_bad_header_closes_the_connection_without_an_answer() {
 
 #[test]
 fn a_client_that_is_no_proxy_is_served_as_it_is_and_cannot_pretend() {
-    let elsewhere = Networks::new(["192.0.2.0/24"]).unwrap();
+    let elsewhere = Networks::new(["192.0.2.0/24"]).expect("a network");
     let server = serve_with(|builder| builder.proxy_protocol(elsewhere), peer);
     let mut client = server.client();
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -123,7 +123,7 @@ fn the_limit_for_a_client_counts_those_that_the_proxy_names() {
     let (server, _) = behind_proxy(|builder| builder.capacity(capacity));
     let connect = |address: &str| {
         let mut client = server.client();
-        client.send(&format!("PROXY TCP4 {address} 10.0.0.1 4711 443\r\n"));
+        client.send(format!("PROXY TCP4 {address} 10.0.0.1 4711 443\r\n"));
         client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
         client
     };

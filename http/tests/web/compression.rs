@@ -32,7 +32,7 @@ fn text() -> Response {
 
 /// A decoder into which pieces are written, and whose output can be looked at meanwhile.
 enum Decoder {
-    Gzip(flate2::write::GzDecoder<Vec<u8>>),
+    Gzip(Box<flate2::write::GzDecoder<Vec<u8>>>),
     Brotli(Box<brotli::DecompressorWriter<Vec<u8>>>),
     #[cfg(feature = "zstd")]
     Zstd(zstd::stream::write::Decoder<'static, Vec<u8>>),
@@ -41,10 +41,10 @@ enum Decoder {
 impl Decoder {
     fn new(coding: &str) -> Self {
         match coding {
-            "gzip" => Self::Gzip(flate2::write::GzDecoder::new(Vec::new())),
+            "gzip" => Self::Gzip(Box::new(flate2::write::GzDecoder::new(Vec::new()))),
             "br" => Self::Brotli(Box::new(brotli::DecompressorWriter::new(Vec::new(), 4096))),
             #[cfg(feature = "zstd")]
-            "zstd" => Self::Zstd(zstd::stream::write::Decoder::new(Vec::new()).unwrap()),
+            "zstd" => Self::Zstd(zstd::stream::write::Decoder::new(Vec::new()).expect("memory")),
             other => panic!("{other} is no coding"),
         }
     }
@@ -56,8 +56,8 @@ impl Decoder {
             #[cfg(feature = "zstd")]
             Self::Zstd(decoder) => decoder,
         };
-        writer.write_all(piece).unwrap();
-        writer.flush().unwrap();
+        writer.write_all(piece).expect("valid data");
+        writer.flush().expect("valid data");
         match self {
             Self::Gzip(decoder) => decoder.get_ref(),
             Self::Brotli(decoder) => decoder.get_ref(),
@@ -261,7 +261,7 @@ fn what_is_written_arrives_when_the_handler_flushes_or_waits() {
             let mut expected = String::new();
             for n in 0..5 {
                 client.send(format!("7\r\nline {n}\n\r\n"));
-                expected.push_str(&format!("got line {n}\n"));
+                expected += &format!("got line {n}\n");
                 if n == 0 {
                     let answer = client.receive_with(false);
                     assert_eq!(answer.field("content-encoding"), Some(coding.name()));

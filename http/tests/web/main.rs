@@ -5,9 +5,11 @@ mod common;
 
 mod compression;
 mod conditions;
+mod cookies;
 mod forms;
 mod json;
 mod middlewares;
+mod multipart;
 mod ranges;
 mod router;
 mod static_files;

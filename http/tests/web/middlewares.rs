@@ -280,7 +280,7 @@ fn security_headers_leave_what_the_handler_has_set() {
 /// Calls a rate-limited handler as that peer; returns the status.
 fn limited(limit: RateLimit) -> impl Fn(&str, Option<&str>) -> u16 {
     let limit = Rc::new(limit.middleware());
-    let proxies = TrustedProxies::by_forwarded(Networks::new(["10.0.0.0/8"]).unwrap());
+    let proxies = TrustedProxies::by_forwarded(Networks::new(["10.0.0.0/8"]).expect("a network"));
     let find = Rc::new(middleware::client_address(proxies));
     move |peer, forwarded| {
         let peer = match peer {

@@ -354,3 +354,126 @@ fn a_route_bounds_its_bodies_and_the_innermost_bound_wins() {
         }
     }
 }
+
+#[test]
+fn hostile_paths_are_answered() {
+    fn rest(request: &mut Request) -> Result<String, Problem> {
+        request.param("rest")
+    }
+    let router = Router::new()
+        .get("/{a}/{b}/{c}", says("three"))
+        .get("/{a}/x/{b}/x/{c}/y", says("deep"))
+        .get("/w/{*rest}", rest)
+        .nest("/n", Router::new().get("/{id}", says("nested")));
+    let many = |part: &str| part.repeat(7_000 / part.len()); // the longest request line is 8 KiB
+    for (path, status) in [
+        (many("/"), 404),
+        (many("/a"), 404),
+        (many("/."), 404),
+        (many("/.."), 404),
+        (many("/x"), 404),
+        (many("/%2f"), 404),
+        (format!("/{}/b/c", many("%2F")), 200),
+        (format!("/w/{}", many("%41")), 200),
+        (format!("/w/{}", many("%ff")), 400),
+        (format!("/w/{}", many("%")), 400),
+        (format!("/w/a{}", many("/")), 200),
+        (format!("/w{}", many("/..")), 400),
+        (format!("/n/{}", many("a")), 200),
+        (format!("/n{}", many("/a")), 404),
+        (format!("/{}", many("%00")), 404),
+        ("/n/%6".to_owned(), 200),
+        ("/\\evil.example/x".to_owned(), 404),
+        ("/%5cevil.example".to_owned(), 404),
+    ] {
+        let beginning = &path[..path.len().min(30)];
+        assert_eq!(ask(&router, "GET", &path).0, status, "{beginning}");
+    }
+}
+
+/// What the router does, by a search through all patterns: segment by segment from the left, a
+/// fixed segment is preferred to a parameter, and a parameter to a wildcard.
+fn naive<'p>(patterns: &'p [String], path: &str) -> Option<&'p str> {
+    let segments: Vec<&str> = path[1..].split('/').collect();
+    let matches = |pattern: &&String| {
+        let mut parts = pattern[1..].split('/').peekable();
+        let mut at = 0;
+        while let Some(part) = parts.next() {
+            if part.starts_with("{*") {
+                return at < segments.len() && segments[at..] != [""];
+            }
+            match segments.get(at) {
+                Some(segment) if part.starts_with('{') && !segment.is_empty() => at += 1,
+                Some(segment) if part == *segment => at += 1,
+                _ => return false,
+            }
+        }
+        at == segments.len()
+    };
+    let rank = |pattern: &&String| -> Vec<u8> {
+        let of_part = |part: &str| match part {
+            _ if part.starts_with("{*") => 2,
+            _ if part.starts_with('{') => 1,
+            _ => 0,
+        };
+        pattern[1..].split('/').map(of_part).collect()
+    };
+    patterns.iter().filter(matches).min_by_key(rank).map(String::as_str)
+}
+
+/// A pattern of few words, so that patterns overlap.
+fn pattern_of(numbers: &[u8]) -> String {
+    let mut pattern = String::new();
+    for (at, number) in numbers.iter().take(5).enumerate() {
+        match number % 8 {
+            0 | 1 => pattern += "/a",
+            2 => pattern += "/b",
+            3 => pattern += "/ab",
+            4 | 5 => pattern += &format!("/{{p{at}}}"),
+            6 => pattern += "/",
+            _ => return pattern + &format!("/{{*p{at}}}"),
+        }
+    }
+    if pattern.is_empty() { "/".to_owned() } else { pattern }
+}
+
+fn path_of(numbers: &[u8]) -> String {
+    let parts = numbers
+        .iter()
+        .take(7)
+        .map(|number| ["/a", "/b", "/ab", "/", "/%61", "/."][*number as usize % 6]);
+    let path: String = parts.collect();
+    if path.is_empty() { "/".to_owned() } else { path }
+}
+
+quickcheck::quickcheck! {
+    fn the_router_finds_what_a_search_through_all_patterns_finds(
+        patterns: Vec<Vec<u8>>,
+        paths: Vec<Vec<u8>>
+    ) -> bool {
+        let (mut router, mut known) = (Router::new(), Vec::<String>::new());
+        for pattern in patterns.iter().take(16).map(|numbers| pattern_of(numbers)) {
+            let answer = pattern.clone();
+            let with = |router: Router| {
+                let answer = answer.clone();
+                router.get(&pattern, move |_: &mut Request| answer.clone())
+            };
+            // Which patterns contradict each other is matchit's business.
+            let all = known.iter().cloned().fold(Router::new(), |router, pattern| {
+                router.get(&pattern.clone(), move |_: &mut Request| pattern.clone())
+            });
+            if with(all).check().is_ok() {
+                router = with(router);
+                known.push(pattern);
+            }
+        }
+        paths.iter().map(|numbers| path_of(numbers)).all(|path| {
+            let expected = naive(&known, &path.replace("%61", "a"));
+            let found = ask(&router, "GET", &path);
+            let is_same = found.0 == expected.map_or(404, |_| 200)
+                && expected.is_none_or(|pattern| pattern == found.1);
+            assert!(is_same, "{path}: {expected:?} {found:?} of {known:?}");
+            is_same
+        })
+    }
+}

@@ -1,14 +1,12 @@
 //! The fairness budget: a fiber that never has to wait lets other fibers run now and then.
 
-use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::local;
-use super::park::park_fiber;
+use super::park::give_turn;
 use super::shard::Shard;
 use super::yield_point::{Unwinding, yield_point};
-use crate::fiber::Wait;
 
 /// As [`checkpoint`], and always a yield point, as [`try_yield_point`] is; `None` outside of
 /// fibers.
@@ -96,10 +94,7 @@ fn give_way(shard: &Shard) {
     if let Some(fiber) = shard.try_current()
         && !fiber.unwinds()
     {
-        shard.wake(Rc::clone(&fiber));
-        // It returns an error in a fiber that swallowed its unwinds: the fiber goes on without
-        // waiting.
-        let _ = park_fiber(shard, &fiber, Wait::Turn, || false);
+        give_turn(shard, &fiber);
     }
 }
 

@@ -121,9 +121,19 @@ pub fn park_timeout(timeout: Duration) {
 pub fn yield_now() {
     local::with(|shard| {
         let fiber = shard.current();
-        shard.wake(Rc::clone(&fiber));
-        let _ = park_fiber(shard, &fiber, Wait::Turn, || false);
+        give_turn(shard, &fiber);
     });
+}
+
+/// Lets the other ready fibers run. The hooks are called before the fiber stands in the run queue:
+/// if a hook ended the wait early, a fiber that sets a hook again and again would never yield.
+pub(super) fn give_turn(shard: &Shard, fiber: &Rc<FiberCell>) {
+    if before_wait(shard, fiber).is_ok() {
+        shard.wake(Rc::clone(fiber));
+        // It returns an error in a fiber that swallowed its unwinds: the fiber goes on without
+        // waiting.
+        let _ = park_fiber(shard, fiber, Wait::Turn, || false);
+    }
 }
 
 /// Suspends the calling fiber until it is woken; `None` outside of fibers.

@@ -146,3 +146,24 @@ fn a_hook_that_sets_itself_again_stops_no_wait_in_a_line() {
         assert!(calls.get() < 50, "{}", calls.get());
     });
 }
+
+#[test]
+fn a_fiber_that_sets_a_hook_again_and_again_still_yields() {
+    fn checkpoint_often() {
+        for _ in 0..200 {
+            let _guard = before_park(Rc::new(|| ()));
+            sched::checkpoint();
+        }
+    }
+    sched::run(|| {
+        for give_way in [sched::yield_now as fn(), checkpoint_often] {
+            let has_run = Rc::new(Cell::new(false));
+            let runs = Rc::clone(&has_run);
+            let other = sched::spawn(move || runs.set(true));
+            let _guard = before_park(Rc::new(|| ()));
+            give_way();
+            assert!(has_run.get());
+            other.join().unwrap();
+        }
+    });
+}

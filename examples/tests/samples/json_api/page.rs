@@ -86,7 +86,7 @@ impl Drop for Browser {
 const CLICKS: &str = r#"(async () => {
     const until = async (condition) => {
         for (let tries = 0; !condition(); tries++) {
-            if (tries > 1500) throw new Error(`in vain: ${condition} in ${document.documentElement.outerHTML}`);
+            if (tries > 1500) throw new Error(`${condition}: ${document.body.outerHTML}`);
             await new Promise((resolve) => setTimeout(resolve, 20));
         }
     };

@@ -19,8 +19,8 @@ use crate::web::negotiation::AcceptedEncodings;
 /// [`Router::wrap`](crate::web::Router::wrap).
 ///
 /// Compressed are bodies of at least [`min_bytes`](Self::min_bytes), or of unknown length, of the
-/// types that [`types`](Self::types) accepts, in the coding that the client likes best; among equals
-/// in the first of [`codings`](Self::codings). Left as they are: responses with a
+/// types that [`types`](Self::types) accepts, in the coding that the client likes best; among
+/// equals in the first of [`codings`](Self::codings). Left as they are: responses with a
 /// `Content-Encoding` or a digest, parts of a resource (206), those with
 /// `Cache-Control: no-transform`, and the errors that the server itself makes.
 ///
@@ -161,13 +161,11 @@ impl Compression {
         let body = response.take_body();
         let body = match body.as_bytes() {
             Some(bytes) if bytes.len() <= IN_MEMORY_BYTES_MAX => {
-                match compress_in_memory(bytes, coding, self.levels) {
-                    Some(compressed) => compressed.into(),
-                    None => {
-                        response.set_body(body);
-                        return response;
-                    }
-                }
+                let Some(compressed) = compress_in_memory(bytes, coding, self.levels) else {
+                    response.set_body(body);
+                    return response;
+                };
+                compressed.into()
             }
             _ => compress_streamed(body, coding, self.levels),
         };

@@ -16,13 +16,14 @@ use crate::message::{Problem, Request};
 ///
 /// A few bytes may decode to many: the coding decides how many, up to some ten thousand to one. So
 /// the decoded bytes have a bound, and are never held: a decoder holds its window alone, at most
-/// 32 KiB for `gzip` and `deflate`, 16 MiB for `br` and 8 MiB for `zstd`, and the server's budget of
-/// memory ([`Capacity::memory_bytes`](crate::Capacity::memory_bytes)) accounts for it. A frame of
-/// `zstd` or a stream of `br` that needs a larger window is malformed. Decoding gives the thread
+/// 32 KiB for `gzip` and `deflate`, 16 MiB for `br` and 8 MiB for `zstd`, and the server's budget
+/// of memory ([`Capacity::memory_bytes`](crate::Capacity::memory_bytes)) accounts for it. A frame
+/// of `zstd` or a stream of `br` that needs a larger window is malformed. Decoding gives the thread
 /// back as a [`checkpoint`](crate::sched::checkpoint) does.
 ///
-/// Decoded are `gzip` (also of several members), `x-gzip` and `deflate` with the feature `gzip`, `br`
-/// with the feature `brotli`, and `zstd` with the feature `zstd`; at most two codings of a body.
+/// Decoded are `gzip` (also of several members), `x-gzip` and `deflate` with the feature `gzip`,
+/// `br` with the feature `brotli`, and `zstd` with the feature `zstd`; at most two codings of a
+/// body.
 ///
 /// # Blocking
 ///
@@ -32,8 +33,8 @@ use crate::message::{Problem, Request};
 /// # Errors
 ///
 /// The errors of a read carry a [`BodyError`]: [`TooLong`](BodyError::TooLong) beyond the bound,
-/// [`Malformed`](BodyError::Malformed) if the bytes are not of their coding, end too early, or go on
-/// behind its end, and otherwise the reason why the body could not be read.
+/// [`Malformed`](BodyError::Malformed) if the bytes are not of their coding, end too early, or go
+/// on behind its end, and otherwise the reason why the body could not be read.
 ///
 /// ```
 /// use straightline::web::RequestExt;
@@ -214,9 +215,10 @@ const CODINGS_MAX: usize = 2;
 /// How many bytes are decoded between two checkpoints at most. Arbitrary: tens of microseconds.
 const READ_BYTES_MAX: usize = 16 * 1024;
 
-/// How many bytes [`DecodedBody::copy_to`] copies at a time. Arbitrary: system calls hardly count at
-/// this size.
+/// How many bytes [`DecodedBody::copy_to`] copies at a time. Arbitrary: system calls hardly count
+/// at this size.
 const COPY_BYTES: usize = 64 * 1024;
 
-#[cfg(all(test, feature = "gzip", feature = "brotli"))]
+#[cfg(test)]
+#[cfg(all(feature = "gzip", feature = "brotli"))]
 mod tests;

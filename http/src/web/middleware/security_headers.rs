@@ -13,7 +13,7 @@ use crate::message::{Request, Response, checked, expect_valid};
 /// |---|---|---|
 /// | `X-Content-Type-Options` | `nosniff` | text that is taken for a script |
 /// | `X-Frame-Options` | `DENY` | clicks on a page that is hidden in another page |
-/// | `Referrer-Policy` | `strict-origin-when-cross-origin` | paths and queries that other sites see |
+/// | `Referrer-Policy` | `strict-origin-when-cross-origin` | paths that other sites see |
 /// | `Cross-Origin-Opener-Policy` | `same-origin` | a page that opens this one and looks into it |
 ///
 /// There is no `Content-Security-Policy` by default, since it depends on the pages: add it by

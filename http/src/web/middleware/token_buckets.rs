@@ -5,12 +5,12 @@
 //! needs no place in the table.
 //!
 //! The table has sets of eight places, each set with a lock of its own, held for a few
-//! instructions. A client's key chooses its set by a keyed hash, so nobody outside can choose
-//! clients that share a set. If all places of a set are taken, a new client takes the place of the
-//! bucket with the most tokens, *and begins with what was in it*. So no place ever gives out tokens
-//! faster than the rate: a client cannot empty its bucket, push it out by requests from other
-//! addresses, and come back to a full one. The price falls on new clients while there are more
-//! clients than places: their buckets begin with fewer tokens.
+//! instructions. A client's key chooses its set by a keyed hash, so a client cannot choose
+//! addresses that share a set. If all places of a set are taken, a new client takes the place of
+//! the bucket with the most tokens, *and begins with what was in it*. So no place ever gives out
+//! tokens faster than the rate: a client cannot empty its bucket, push it out by requests from
+//! other addresses, and come back to a full one. The price falls on new clients while there are
+//! more clients than places: their buckets begin with fewer tokens.
 
 use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
 use std::sync::OnceLock;

@@ -123,4 +123,38 @@ mod tests {
             assert_eq!(preferred(field, &all), expected, "{field:?}");
         }
     }
+
+    /// The rules of RFC 9110 section 12.5.3 once more, over a list that is not parsed.
+    #[test]
+    fn a_plain_model_chooses_the_same() {
+        const NAMES: [&str; 4] = ["br", "gzip", "identity", "*"];
+        fn model(list: &[(&str, u16)]) -> Option<&'static str> {
+            let listed =
+                |name: &str| list.iter().find(|(other, _)| *other == name).map(|entry| entry.1);
+            let quality = |name: &str| match (listed(name), listed("*")) {
+                (Some(quality), _) => quality,
+                (None, Some(0)) => 0,
+                (None, _) if name == "identity" && list.is_empty() => 1000,
+                (None, _) if name == "identity" => 1,
+                (None, any) => any.unwrap_or(0),
+            };
+            let best =
+                NAMES[..3].iter().map(|name| quality(name)).max().filter(|best| *best > 0)?;
+            NAMES[..3].iter().find(|name| quality(name) == best).copied()
+        }
+        #[allow(clippy::needless_pass_by_value)] // as the library calls it
+        fn property(list: Vec<(u8, u16)>) -> bool {
+            let list: Vec<_> = list
+                .iter()
+                .map(|(name, quality)| (NAMES[usize::from(*name) % 4], quality % 1001))
+                .take(64)
+                .collect();
+            let text = |(name, quality): &(&str, u16)| {
+                format!("{name};q={}.{:03}", quality / 1000, quality % 1000)
+            };
+            let field = list.iter().map(text).collect::<Vec<_>>().join(", ");
+            preferred(Some(&field), &NAMES[..3]) == model(&list)
+        }
+        quickcheck::quickcheck(property as fn(Vec<(u8, u16)>) -> bool);
+    }
 }

@@ -65,19 +65,19 @@ fn low_bits(hash: u64, mask: usize) -> usize {
 #[inline]
 fn hash(path: &[u8]) -> u64 {
     let mix = |hash: u64, word: u64| (hash.rotate_left(23) ^ word).wrapping_mul(FACTOR);
-    let (words, rest) = path.as_chunks::<8>();
-    let mut state =
-        words.iter().fold(path.len() as u64, |state, word| mix(state, u64::from_le_bytes(*word)));
-    match path.last_chunk::<8>() {
-        // Bytes of the last whole word count twice.
-        Some(last) if !rest.is_empty() => state = mix(state, u64::from_le_bytes(*last)),
-        Some(_) => {}
-        None => {
-            let word = rest.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
-            state = mix(state, word);
-        }
+    let (Some((first, mut rest)), Some(last)) = (path.split_first_chunk(), path.last_chunk())
+    else {
+        return path.iter().fold(path.len() as u64, |hash, byte| mix(hash, u64::from(*byte)));
+    };
+    let mut hash = mix(path.len() as u64, u64::from_le_bytes(*first));
+    while rest.len() > 8
+        && let Some((word, behind)) = rest.split_first_chunk()
+    {
+        hash = mix(hash, u64::from_le_bytes(*word));
+        rest = behind;
     }
-    state ^ state >> 29
+    // Up to eight bytes are left; some of those before them may count twice.
+    mix(hash, u64::from_le_bytes(*last))
 }
 
 /// Of the golden ratio: its bits are spread evenly.

@@ -71,7 +71,7 @@ where
     H: for<'r> Handler<'r> + Send + Sync + 'static,
 {
     fn into_endpoint(self, _: &Arc<S>) -> Arc<Endpoint> {
-        Arc::new(move |request: &mut Request| self.handle(request).into_response())
+        Arc::new(move |request: &mut Request| IntoResponse::response_of(|| self.handle(request)))
     }
 
     fn mistake(&self) -> Option<String> {
@@ -86,7 +86,9 @@ where
 {
     fn into_endpoint(self, state: &Arc<S>) -> Arc<Endpoint> {
         let state = Arc::clone(state);
-        Arc::new(move |request: &mut Request| self.handle_with(request, &state).into_response())
+        Arc::new(move |request: &mut Request| {
+            IntoResponse::response_of(|| self.handle_with(request, &state))
+        })
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) fn layer<R: IntoResponse>(
     Arc::new(move |inner: Arc<Endpoint>| {
         let wrapper = Arc::clone(&wrapper);
         let endpoint: Arc<Endpoint> = Arc::new(move |request: &mut Request| {
-            wrapper(request, Next::inside(&*inner)).into_response()
+            R::response_of(|| wrapper(request, Next::inside(&*inner)))
         });
         endpoint
     })

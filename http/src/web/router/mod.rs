@@ -5,8 +5,8 @@
 //! - `definition` is what a router was told, and `compile` makes of it, once, what `site` looks up:
 //!   a flat tree of all paths, nested routers included, beside it a table of the `fixed_paths`, and
 //!   each handler with the layers around it (`layer`);
-//! - `dispatch` answers a request, `automatic` where the program has no handler; `params` are the parts of its path that have names, and `mount`
-//!   has handlers that see only the end of the path;
+//! - `dispatch` answers a request, `automatic` where the program has no handler; `params` are the
+//!   parts of its path that have names, and `mount` has handlers that see only the end of the path;
 //! - `pattern` reads the patterns of routes, `path` the paths of requests, `hosts` their hosts, and
 //!   `settings` are the limits of a route.
 

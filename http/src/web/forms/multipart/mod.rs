@@ -9,7 +9,7 @@
 //! | `name=` inside of a quoted filename | a part of the filename |
 //! | a part without a name, or with two | 400 |
 //! | `%22`, `%0D`, `%0A`, `\"` in a name | a quote, CR, LF, a quote, as browsers mean them |
-//! | `filename*` (RFC 7578 forbids it) | used if there is no `filename`, because libraries send it |
+//! | `filename*` (RFC 7578 forbids it) | used if there is no `filename`: libraries send it |
 //! | a line that begins with the boundary and goes on | data |
 //! | a bare CR or LF behind a boundary or in a head | 400 |
 //! | a folded header line | 400 |

@@ -73,8 +73,9 @@ impl<'f> Part<'f> {
     /// use straightline::web::RequestExt;
     /// use straightline::{Method, Request};
     ///
-    /// let body = "--b\r\nContent-Disposition: form-data; name=f; filename=\"../../etc/passwd\"\r\n\
-    ///             \r\n\r\n--b--";
+    /// let body = "--b\r\n\
+    ///     Content-Disposition: form-data; name=f; filename=\"../../etc/passwd\"\r\n\r\n\
+    ///     \r\n--b--";
     /// let request = Request::builder()
     ///     .method(Method::POST)
     ///     .header("content-type", "multipart/form-data; boundary=b")

@@ -316,6 +316,7 @@ const PIECES: [&[u8]; 14] = [
 
 #[test]
 fn any_split_reads_as_the_whole_and_as_a_plain_reader() {
+    #[allow(clippy::needless_pass_by_value)] // quickcheck passes values
     fn property(pieces: Vec<u8>, sizes: Vec<usize>) -> bool {
         let mut body = b"--b\r\nContent-Disposition: form-data; name=a\r\n\r\n".to_vec();
         pieces.iter().for_each(|&p| body.extend_from_slice(PIECES[usize::from(p) % PIECES.len()]));
