@@ -343,9 +343,12 @@ fn a_route_bounds_its_bodies_and_the_innermost_bound_wins() {
     {
         for length in [fits, fits + 1] {
             let body = long[..length].to_owned();
-            let response = respond(&router, "POST", target, |request| match is_announced {
-                true => request.body(body),
-                false => request.reader(std::io::Cursor::new(body)),
+            let response = respond(&router, "POST", target, |request| {
+                if is_announced {
+                    request.body(body)
+                } else {
+                    request.reader(std::io::Cursor::new(body))
+                }
             });
             let expected = if length == fits { 200 } else { 413 };
             assert_eq!(response.status().as_u16(), expected, "{target} {length}");
@@ -398,7 +401,7 @@ fn naive<'p>(patterns: &'p [String], path: &str) -> Option<&'p str> {
     let matches = |pattern: &&String| {
         let mut parts = pattern[1..].split('/').peekable();
         let mut at = 0;
-        while let Some(part) = parts.next() {
+        for part in parts {
             if part.starts_with("{*") {
                 return at < segments.len() && segments[at..] != [""];
             }
