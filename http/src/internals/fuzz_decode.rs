@@ -43,19 +43,19 @@ fn encode(codings: &str, content: &[u8]) -> Vec<u8> {
     for coding in codings.split(", ") {
         encoded = match coding {
             "gzip" => {
-                let mut encoder = flate2::write::GzEncoder::new(Vec::new(), LEVEL);
-                let _ = encoder.write_all(&encoded);
-                encoder.finish().unwrap_or_default()
+                let mut writer = flate2::write::GzEncoder::new(Vec::new(), LEVEL);
+                let _ = writer.write_all(&encoded);
+                writer.finish().unwrap_or_default()
             }
             "deflate" => {
-                let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), LEVEL);
-                let _ = encoder.write_all(&encoded);
-                encoder.finish().unwrap_or_default()
+                let mut writer = flate2::write::ZlibEncoder::new(Vec::new(), LEVEL);
+                let _ = writer.write_all(&encoded);
+                writer.finish().unwrap_or_default()
             }
             _ => {
-                let mut encoder = brotli::CompressorWriter::new(Vec::new(), 4096, 1, 18);
-                let _ = encoder.write_all(&encoded);
-                encoder.into_inner()
+                let mut writer = brotli::CompressorWriter::new(Vec::new(), 4096, 1, 18);
+                let _ = writer.write_all(&encoded);
+                writer.into_inner()
             }
         };
     }
