@@ -180,3 +180,6 @@ fn headers(request: &Request) -> Response {
 fn as_json(value: &serde_json::Value) -> Response {
     format!("{value}\n").into_response().content_type("application/json")
 }
+
+/// The most bytes that `/reverse` holds in memory for a client.
+const REVERSED_BYTES_MAX: u64 = 64 << 20;

@@ -120,7 +120,7 @@ fn a_large_file_passes_in_flat_memory() {
     assert!(answer.contains(&sha256), "{answer}");
     assert!(answer.contains(&format!("\"bytes\":{}", 100 * piece.len())), "{answer}");
     let grown = peak_memory(&server) - before;
-    assert!(grown < 8 * 1024, "{grown} KiB for a file of {} MiB", piece.len() * 100 >> 20);
+    assert!(grown < 8 * 1024, "{grown} KiB for a file of {} MiB", (piece.len() * 100) >> 20);
 }
 
 #[test]

@@ -49,6 +49,7 @@ pub(crate) struct ClientBody {
 
 /// Adds bytes to a body that has begun and is not written to at the moment: for a hook of its
 /// fiber.
+#[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd"))]
 pub(crate) struct LateOutput {
     link: Rc<Link>,
     flush: Rc<dyn Fn()>,
@@ -123,6 +124,7 @@ impl ClientBody {
 
     /// Puts out the head, and returns where more may be added later; `None` if the body's length
     /// was announced.
+    #[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd"))]
     pub(crate) fn late_output(&mut self) -> Option<LateOutput> {
         let is_chunked = match self.framing {
             BodyFraming::Length(_) => return None,
@@ -377,6 +379,7 @@ impl Write for ClientBody {
     }
 }
 
+#[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd"))]
 impl LateOutput {
     /// Sends the piece, behind what was written. The next write finds an error. A yield point.
     pub(crate) fn send(&self, piece: &[u8]) {

@@ -261,7 +261,7 @@ fn what_is_written_arrives_when_the_handler_flushes_or_waits() {
             let mut expected = String::new();
             for n in 0..5 {
                 client.send(format!("7\r\nline {n}\n\r\n"));
-                expected += &format!("got line {n}\n");
+                expected = format!("{expected}got line {n}\n");
                 if n == 0 {
                     let answer = client.receive_with(false);
                     assert_eq!(answer.field("content-encoding"), Some(coding.name()));

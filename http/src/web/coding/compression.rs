@@ -110,7 +110,7 @@ impl Compression {
         self
     }
 
-    /// The quality of `br`, 0 (fast) to 11 (small, and a thousand times as slow). Default: 4.
+    /// The quality of `br`, 0 (fast) to 11 (small, and a hundred times as slow). Default: 3.
     ///
     /// # Panics
     ///
@@ -155,7 +155,7 @@ impl Compression {
         }
         add_vary(&mut response);
         let Some(coding) = self.choose(request) else { return response };
-        if !request.link().try_hold(coding.state_bytes()) {
+        if !request.link().try_hold(coding.state_bytes(self.levels)) {
             return response;
         }
         let body = response.take_body();
