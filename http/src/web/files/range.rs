@@ -106,6 +106,7 @@ fn merged(parts: Vec<Range<u64>>) -> Vec<Range<u64>> {
 pub(crate) const PARTS_MAX: usize = 100;
 
 #[cfg(test)]
+#[allow(clippy::single_range_in_vec_init)] // lists of parts, some with one
 mod tests {
     use super::*;
 

@@ -23,6 +23,7 @@ mod mount;
 mod params;
 mod path;
 mod pattern;
+#[allow(clippy::module_inception)] // the type of the same name
 mod router;
 mod settings;
 mod site;
