@@ -209,11 +209,10 @@ impl Compiler<'_> {
             if !is_new {
                 let method = method.as_ref().map_or("any method", Method::as_str);
                 let first = &draft.origin;
-                self.mistakes.push(match *first == origin {
-                    true => format!("the route {origin} has two handlers for {method}"),
-                    false => {
-                        format!("the routes {first} and {origin} both have a handler for {method}")
-                    }
+                self.mistakes.push(if *first == origin {
+                    format!("the route {origin} has two handlers for {method}")
+                } else {
+                    format!("the routes {first} and {origin} both have a handler for {method}")
                 });
             }
         }

@@ -58,9 +58,10 @@ impl<T> Hosts<T> {
     pub(super) fn find(&self, host: &str) -> Option<&T> {
         let name = without_port(host);
         let name = name.strip_suffix('.').unwrap_or(name);
-        let name = match name.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            true => Cow::Owned(name.to_ascii_lowercase()),
-            false => Cow::Borrowed(name),
+        let name = if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            Cow::Owned(name.to_ascii_lowercase())
+        } else {
+            Cow::Borrowed(name)
         };
         if let Some(value) = self.exact.get(&*name) {
             return Some(value);

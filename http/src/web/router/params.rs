@@ -106,8 +106,8 @@ pub(in crate::web) fn param<T: FromStr>(request: &Request, name: &str) -> Result
 /// What a client may read about a type.
 fn kind_of<T>() -> &'static str {
     match type_name::<T>() {
-        "u8" | "u16" | "u32" | "u64" | "u128" | "usize" => "a number in range",
-        "i8" | "i16" | "i32" | "i64" | "i128" | "isize" => "a number in range",
+        "u8" | "u16" | "u32" | "u64" | "u128" | "usize" | "i8" | "i16" | "i32" | "i64" | "i128"
+        | "isize" => "a number in range",
         _ => "valid",
     }
 }
