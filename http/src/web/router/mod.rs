@@ -23,7 +23,7 @@ mod mount;
 mod params;
 mod path;
 mod pattern;
-#[allow(clippy::module_inception)] // the type of the same name
+#[allow(clippy::module_inception)] // the file has the type of that name
 mod router;
 mod settings;
 mod site;

@@ -31,8 +31,7 @@ impl Pattern {
             names: Vec::new(),
             has_wildcard: false,
         };
-        let segments = text[1..].split('/').peekable();
-        for segment in segments {
+        for segment in text[1..].split('/') {
             pattern.for_tree.push('/');
             if pattern.has_wildcard {
                 return Err("has a wildcard that is not its last segment".to_owned());
