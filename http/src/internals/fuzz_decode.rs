@@ -62,7 +62,7 @@ fn encode(codings: &str, content: &[u8]) -> Vec<u8> {
     encoded
 }
 
-const CODINGS: [&str; 4] = ["gzip", "deflate", "br", "gzip, br"];
+const CODINGS: [&str; 3] = ["gzip", "deflate", "br"];
 
 const LEVEL: flate2::Compression = flate2::Compression::new(1);
 

@@ -109,7 +109,7 @@ fn check(parts: &[(String, Vec<u8>)], content: &[u8], range: &[u8]) {
 /// What a few lines of plain code find: the bytes that exist; `None` if the field is malformed.
 fn asked_for(range: &[u8], length: u8) -> Option<BTreeSet<u8>> {
     let (unit, specs) = std::str::from_utf8(range).ok()?.split_once('=')?;
-    if unit.trim().to_lowercase() != "bytes" {
+    if unit.to_lowercase() != "bytes" {
         return None;
     }
     let mut bytes = BTreeSet::new();

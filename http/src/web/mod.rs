@@ -60,7 +60,7 @@
 //! | cookies, plain, signed and encrypted | `Cookies`, `SetCookie`, `CookieKeys` | `cookies` |
 //! | uploads in flat memory | [`Multipart`], [`MultipartLimits`] | |
 //! | compressed requests | [`DecodedBody`] | `gzip`, `brotli`, `zstd` |
-//! | compressed responses | `Compression` | `gzip`, `brotli`, `zstd` |
+//! | compressed responses | `middleware::Compression` | `gzip`, `brotli`, `zstd` |
 //! | directories of files | `StaticFiles` | `files` |
 //! | ranges of any source, downloads | [`Ranged`], [`download`] | |
 //! | conditional requests | [`Validators`], [`EntityTag`] | |
@@ -97,8 +97,6 @@ mod whole_body;
 
 pub use client_address::{ClientAddress, TrustedProxies};
 pub use coding::DecodedBody;
-#[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd"))]
-pub use coding::{Coding, Compression};
 #[cfg(feature = "cookies")]
 pub use cookies::{CookieKeys, Cookies, InvalidSecret, SameSite, SetCookie};
 #[cfg(feature = "files")]

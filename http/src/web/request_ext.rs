@@ -199,7 +199,7 @@ pub trait RequestExt {
     ///
     /// # Errors
     ///
-    /// 415 if the body is not `multipart/form-data` with a valid boundary.
+    /// 415 if the body is not `multipart/form-data`; 400 without a valid boundary.
     fn multipart(&self) -> Result<Multipart<'_>, Problem>;
 
     /// As [`multipart`](Self::multipart), with other limits.

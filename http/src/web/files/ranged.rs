@@ -118,6 +118,12 @@ impl Ranged {
         Self::of(Source::File(file), length, validators)
     }
 
+    /// See [`Validators::sharing_date`].
+    pub(super) fn sharing_date(mut self) -> Self {
+        self.validators = self.validators.sharing_date();
+        self
+    }
+
     fn of(source: Source, length: u64, validators: Validators) -> Self {
         Self { source, length, content_type: Cow::Borrowed(BYTES), validators }
     }
