@@ -177,8 +177,9 @@ impl StaticFiles {
         self
     }
 
-    /// Whether files and folders whose names begin with a dot are served, besides `.well-known`. The
-    /// name in the path counts: a symbolic link with another name may lead to one. Default: false.
+    /// Whether files and folders whose names begin with a dot are served, besides `.well-known`.
+    /// The name in the path counts: a symbolic link with another name may lead to one. Default:
+    /// false.
     pub fn with_dotfiles(mut self, are_shown: bool) -> Self {
         self.shows_dotfiles = are_shown;
         self

@@ -129,8 +129,8 @@ impl<'r> Scanner<'r> {
         self.clear = self.clear.max(self.start);
     }
 
-    /// The head that follows a delimiter line: its lines, each with the CR LF in front of it, and the
-    /// empty line at its end. A yield point if bytes have to arrive.
+    /// The head that follows a delimiter line: its lines, each with the CR LF in front of it, and
+    /// the empty line at its end. A yield point if bytes have to arrive.
     pub(super) fn head(&mut self, head_bytes_max: usize) -> Result<Head, BodyError> {
         let mut searched = 0;
         loop {
