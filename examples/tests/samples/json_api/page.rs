@@ -12,7 +12,7 @@ use straightline::testing::Client;
 
 use super::Folder;
 
-/// Chromium, with which the test talks over pipes (the DevTools protocol).
+/// Chromium, with which the test talks over pipes (the `DevTools` protocol).
 struct Browser {
     child: Child,
     requests: ChildStdin,
@@ -40,7 +40,7 @@ impl Browser {
     }
 
     /// Calls a method, and returns its result. Messages end with a zero byte.
-    fn call(&mut self, session: Option<&str>, method: &str, params: Value) -> Value {
+    fn call(&mut self, session: Option<&str>, method: &str, params: &Value) -> Value {
         self.last_id += 1;
         let mut request = json!({"id": self.last_id, "method": method, "params": params});
         if let Some(session) = session {
@@ -61,15 +61,15 @@ impl Browser {
 
     /// Runs a script in a new page, and returns what it has returned.
     fn run(&mut self, url: &str, script: &str) -> Value {
-        let target = self.call(None, "Target.createTarget", json!({"url": "about:blank"}));
+        let target = self.call(None, "Target.createTarget", &json!({"url": "about:blank"}));
         let attach = json!({"targetId": target["targetId"], "flatten": true});
-        let session = self.call(None, "Target.attachToTarget", attach);
+        let session = self.call(None, "Target.attachToTarget", &attach);
         let session = session["sessionId"].as_str().expect("a session");
         // Answers when the page has replaced the blank one, so the script runs in that page.
-        let opened = self.call(Some(session), "Page.navigate", json!({"url": url}));
+        let opened = self.call(Some(session), "Page.navigate", &json!({"url": url}));
         assert!(opened["errorText"].is_null(), "{opened}");
         let evaluate = json!({"expression": script, "awaitPromise": true, "returnByValue": true});
-        let outcome = self.call(Some(session), "Runtime.evaluate", evaluate);
+        let outcome = self.call(Some(session), "Runtime.evaluate", &evaluate);
         assert!(outcome["exceptionDetails"].is_null(), "{outcome}");
         outcome["result"]["value"].clone()
     }
@@ -83,7 +83,7 @@ impl Drop for Browser {
 }
 
 /// What a person does on the page, in words of a script.
-const CLICKS: &str = r#"(async () => {
+const CLICKS: &str = r"(async () => {
     const until = async (condition) => {
         for (let tries = 0; !condition(); tries++) {
             if (tries > 1500) throw new Error(`${condition}: ${document.body.outerHTML}`);
@@ -115,7 +115,7 @@ const CLICKS: &str = r#"(async () => {
     document.body.append(injected);
     return { first, last: texts(), problem, bold: document.querySelectorAll('b').length,
         injected: window.wasInjected === true };
-})()"#;
+})()";
 
 #[test]
 #[ignore = "needs Chromium"]

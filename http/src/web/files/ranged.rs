@@ -119,6 +119,7 @@ impl Ranged {
     }
 
     /// See [`Validators::sharing_date`].
+    #[cfg(feature = "files")]
     pub(super) fn sharing_date(mut self) -> Self {
         self.validators = self.validators.sharing_date();
         self

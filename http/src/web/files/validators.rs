@@ -153,6 +153,7 @@ impl Validators {
 
     /// Other representations of the resource may have the same date, so a client that knows only
     /// the date gets the whole (RFC 9110 section 13.1.5).
+    #[cfg(feature = "files")]
     pub(super) fn sharing_date(mut self) -> Self {
         self.has_shared_date = true;
         self
