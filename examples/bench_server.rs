@@ -72,9 +72,10 @@ fn routed(big: Bytes) -> Router<Bytes> {
 fn main() -> ExitCode {
     run("Serves fixed responses, to be measured.", |args: Args| {
         let (server, big) = (args.server.server(), Bytes::from(vec![b'x'; 1 << 20]));
-        serve(match args.routed {
-            true => server.build(routed(big))?,
-            false => server.build(move |request: &mut Request| answer(request, &big))?,
+        serve(if args.routed {
+            server.build(routed(big))?
+        } else {
+            server.build(move |request: &mut Request| answer(request, &big))?
         })
     })
 }

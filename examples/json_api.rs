@@ -8,10 +8,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, TransactionBehavior, params};
+use rusqlite::{
+    Connection, ErrorCode, OptionalExtension, Row, Transaction, TransactionBehavior, params,
+};
 use serde::{Deserialize, Deserializer, Serialize};
 use straightline::sched::{OffloadConfig, OffloadPool};
 use straightline::web::{Html, Json, RequestExt, Router, get};
@@ -210,12 +212,19 @@ impl Store {
         self.reads.run(job)
     }
 
-    /// A single statement is a transaction of its own. When this returns it is on the disk.
+    /// When this returns `Ok`, the changes are on the disk. The commit is explicit, because SQLite
+    /// reports there that a disk is full, and a statement that is dropped reports nothing.
     fn write<T: Send + 'static>(
         &self,
         job: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Problem> {
-        self.writes.run(job)
+        self.writes.run(move |connection| {
+            let immediate = TransactionBehavior::Immediate;
+            let transaction = Transaction::new_unchecked(connection, immediate)?;
+            let done = job(&transaction)?;
+            transaction.commit()?;
+            Ok(done)
+        })
     }
 
     /// Closes the connections. The last one moves the log into the file of the database.
@@ -246,9 +255,12 @@ impl Workers {
         job: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, Problem> {
         let (path, idle) = (self.path.clone(), Arc::clone(&self.idle));
+        let asked = Instant::now();
         let done = self.threads.run(move || {
             let connection = lock(&idle).pop();
             let connection = connection.map_or_else(|| open(&path), Ok)?;
+            // For the locks of other processes. The wait for a thread counts, so a queue ends.
+            connection.busy_timeout(BUSY_TIMEOUT.saturating_sub(asked.elapsed()))?;
             let done = job(&connection);
             lock(&idle).push(connection);
             done
@@ -274,7 +286,7 @@ fn overloaded() -> Problem {
 
 fn open(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
-    connection.busy_timeout(BUSY_TIMEOUT)?; // for the locks of other processes
+    connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "journal_mode", "wal")?;
     // A commit returns when it is on the disk.
     connection.pragma_update(None, "synchronous", "full")?;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use straightline::sched;
-use straightline::web::Compression;
+use straightline::web::middleware::Compression;
 use straightline::{BodyError, IntoResponse, Method, Next, Request, Response, StatusCode, header};
 use straightline_examples::{echo, metrics};
 
@@ -41,7 +41,7 @@ Paths:
 /// The handler of all paths. A body of `/echo` with a content coding may be decoded to
 /// `decoded_bytes_max` bytes.
 pub(crate) fn handler(decoded_bytes_max: u64) -> impl Fn(&mut Request) -> Response {
-    let compress = Compression::new().wrapper();
+    let compress = Compression::new().middleware();
     move |request| {
         let is_compressed = ["/text", "/stream", "/png", "/nocontent"].contains(&request.path());
         let answer = |request: &mut Request| answer(request, decoded_bytes_max);
@@ -180,3 +180,6 @@ fn headers(request: &Request) -> Response {
 fn as_json(value: &serde_json::Value) -> Response {
     format!("{value}\n").into_response().content_type("application/json")
 }
+
+/// The most bytes that `/reverse` holds in memory for a client.
+const REVERSED_BYTES_MAX: u64 = 64 << 20;

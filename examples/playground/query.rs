@@ -20,6 +20,3 @@ pub(crate) fn parameter<N: FromStr>(
         }),
     }
 }
-
-/// The most bytes that `/reverse` holds in memory for a client.
-const REVERSED_BYTES_MAX: u64 = 64 << 20;

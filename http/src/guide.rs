@@ -15,7 +15,7 @@ pub use straightline_sched::guide::{drivers, hazards, soundness};
 #[doc = include_str!("../docs/cookbook.md")]
 pub mod cookbook {}
 
-/// For those who come from axum: the same small service in both, and what is called how.
+/// For programmers who come from axum: the same small service in both, and what is called how.
 ///
 /// [cookbook]: crate::guide::cookbook
 /// [hazards]: crate::guide::hazards
@@ -23,15 +23,16 @@ pub mod cookbook {}
 #[doc = include_str!("../docs/from-axum.md")]
 pub mod from_axum {}
 
-/// For those who come from Go's `net/http`: the same small service in both, and what is called how.
+/// For programmers who come from Go's `net/http`: the same small service in both, and what is
+/// called how.
 ///
 /// [overload]: crate::guide::overload
 /// [simulation]: crate::guide::simulation
 #[doc = include_str!("../docs/from-go.md")]
 pub mod from_go {}
 
-/// For those who come from a thread for each connection: the same small service in both, and what
-/// is called how.
+/// For programmers who come from a thread for each connection: the same small service in both, and
+/// what is called how.
 ///
 /// [hazards]: crate::guide::hazards
 /// [overload]: crate::guide::overload

@@ -108,5 +108,6 @@ impl FromReply for Whole {
     }
 }
 
-/// How long a client may wait beyond the end. Arbitrary: a server under load answers in milliseconds.
+/// How long a client may wait beyond the end. Arbitrary: a server under load answers in
+/// milliseconds.
 const GRACE: Duration = Duration::from_secs(2);

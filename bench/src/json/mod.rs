@@ -1,13 +1,13 @@
 //! JSON in and out: an order of twenty items is read into types, and written back with its sum.
 //! This project's `web` kit beside axum and actix.
 //!
-//! `serve` is the servers and the types, `load` is the clients.
+//! `serve` is the servers and the types, by their `kind`, and `load` is the clients.
 
+mod kind;
 mod load;
 mod serve;
 
 use std::env;
-use std::fmt;
 use std::io;
 use std::process::Command;
 use std::time::Duration;
@@ -15,19 +15,9 @@ use std::time::Duration;
 use clap::ValueEnum;
 use straightline_harness::ServerProcess;
 
+pub(crate) use self::kind::Kind;
 pub(crate) use self::serve::run as serve;
 use crate::cpu::{self, Pinning};
-
-/// Which server.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Kind {
-    /// This project: `Router`, `request.json()` and `Json`
-    Straightline,
-    /// axum on tokio's single-threaded runtime: `Json` in and out
-    Axum,
-    /// actix-web with one worker: `web::Json` in and out
-    Actix,
-}
 
 /// What is measured, and how.
 pub(crate) struct Plan {
@@ -38,7 +28,8 @@ pub(crate) struct Plan {
     pub(crate) pinning: Pinning,
 }
 
-/// Measures all servers in interleaved rounds and prints the medians; false if one answered wrongly.
+/// Measures all servers in interleaved rounds and prints the medians; false if one answered
+/// wrongly.
 pub(crate) fn run(plan: &Plan) -> io::Result<bool> {
     let servers = Kind::value_variants()
         .iter()
@@ -59,10 +50,8 @@ pub(crate) fn run(plan: &Plan) -> io::Result<bool> {
             }
             errors += outcome.errors;
             let each = per_request(cpu, outcome.requests);
-            eprintln!(
-                "json {number}/{}: {kind} {} requests, {each:.2} µs",
-                plan.rounds, outcome.requests
-            );
+            let requests = outcome.requests;
+            eprintln!("json {number}/{}: {kind} {requests} requests, {each:.2} µs", plan.rounds);
             // The first round warms up.
             if number > 0 {
                 micros.push(each);
@@ -75,7 +64,7 @@ pub(crate) fn run(plan: &Plan) -> io::Result<bool> {
 
 fn print(micros: &[Vec<f64>], servers: &[(Kind, ServerProcess)]) {
     println!(
-        "\nJSON in and out: µs of the server's CPU for each request, and the ratio to this project\n"
+        "\nJSON in and out: µs of the server's CPU a request, and the ratio to this project\n"
     );
     println!("| server | median | ratio, median (least..most) |");
     println!("|---|--:|--:|");
@@ -113,14 +102,4 @@ fn start(kind: Kind, cpu: Option<usize>) -> io::Result<ServerProcess> {
     }
     ServerProcess::start(&mut command)
         .map_err(|error| io::Error::new(error.kind(), format!("{kind} did not start: {error}")))
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Straightline => "straightline",
-            Self::Axum => "axum",
-            Self::Actix => "actix",
-        })
-    }
 }

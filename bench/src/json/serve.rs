@@ -8,7 +8,7 @@ use rustix::process::{Signal, set_parent_process_death_signal};
 use serde::{Deserialize, Serialize};
 use straightline_harness::READY;
 
-use super::Kind;
+use super::kind::Kind;
 use crate::cpu;
 use crate::serve::ANY_PORT;
 

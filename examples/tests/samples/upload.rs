@@ -57,9 +57,10 @@ fn it_says_what_is_wrong_with_a_form() {
     ] {
         form(&server, &body).assert_status(status);
     }
-    for other in ["text/plain", "multipart/mixed; boundary=b", "multipart/form-data"] {
+    for other in ["text/plain", "multipart/mixed; boundary=b"] {
         post(&server, other, "--b--").assert_status(415);
     }
+    post(&server, "multipart/form-data", "--b--").assert_status(400);
     post(&server, "multipart/form-data; boundary=b", vec![b'x'; 100_001]).assert_status(413);
 }
 
@@ -120,7 +121,7 @@ fn a_large_file_passes_in_flat_memory() {
     assert!(answer.contains(&sha256), "{answer}");
     assert!(answer.contains(&format!("\"bytes\":{}", 100 * piece.len())), "{answer}");
     let grown = peak_memory(&server) - before;
-    assert!(grown < 8 * 1024, "{grown} KiB for a file of {} MiB", piece.len() * 100 >> 20);
+    assert!(grown < 8 * 1024, "{grown} KiB for a file of {} MiB", (piece.len() * 100) >> 20);
 }
 
 #[test]

@@ -43,26 +43,26 @@ fn encode(codings: &str, content: &[u8]) -> Vec<u8> {
     for coding in codings.split(", ") {
         encoded = match coding {
             "gzip" => {
-                let mut encoder = flate2::write::GzEncoder::new(Vec::new(), LEVEL);
-                let _ = encoder.write_all(&encoded);
-                encoder.finish().unwrap_or_default()
+                let mut writer = flate2::write::GzEncoder::new(Vec::new(), LEVEL);
+                let _ = writer.write_all(&encoded);
+                writer.finish().unwrap_or_default()
             }
             "deflate" => {
-                let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), LEVEL);
-                let _ = encoder.write_all(&encoded);
-                encoder.finish().unwrap_or_default()
+                let mut writer = flate2::write::ZlibEncoder::new(Vec::new(), LEVEL);
+                let _ = writer.write_all(&encoded);
+                writer.finish().unwrap_or_default()
             }
             _ => {
-                let mut encoder = brotli::CompressorWriter::new(Vec::new(), 4096, 1, 18);
-                let _ = encoder.write_all(&encoded);
-                encoder.into_inner()
+                let mut writer = brotli::CompressorWriter::new(Vec::new(), 4096, 1, 18);
+                let _ = writer.write_all(&encoded);
+                writer.into_inner()
             }
         };
     }
     encoded
 }
 
-const CODINGS: [&str; 4] = ["gzip", "deflate", "br", "gzip, br"];
+const CODINGS: [&str; 3] = ["gzip", "deflate", "br"];
 
 const LEVEL: flate2::Compression = flate2::Compression::new(1);
 

@@ -10,7 +10,9 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::invalid_header::checked;
 use crate::proto::is_forbidden_trailer;
-use crate::wire::{ClientBody, LateOutput};
+use crate::wire::ClientBody;
+#[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd"))]
+use crate::wire::LateOutput;
 
 /// Writes the body of a [`Response::stream`](crate::Response::stream).
 ///
@@ -186,6 +188,7 @@ impl<'w> BodyWriter<'w> {
 
     /// Where a hook of the fiber may add bytes to the body later; `None` if the writer is not the
     /// client, or the body's length was announced. Puts out the head.
+    #[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd"))]
     pub(crate) fn late_output(&mut self) -> Option<LateOutput> {
         match &mut self.sink {
             Sink::Client(client) => client.late_output(),

@@ -28,7 +28,8 @@ use std::fmt;
 /// }
 ///
 /// let mut request = Request::builder().header("x-user", "ada").build()?;
-/// let response = authenticated(&mut request, Next::new(&|request| hello(request).into_response()));
+/// let handler = |request: &mut Request| hello(request).into_response();
+/// let response = authenticated(&mut request, Next::new(&handler));
 /// assert_eq!(response.body().as_bytes(), Some(&b"hello, ada\n"[..]));
 /// # Ok::<(), straightline::InvalidRequest>(())
 /// ```

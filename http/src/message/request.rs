@@ -338,7 +338,8 @@ impl Request {
     /// Not a yield point.
     ///
     /// ```
-    ///     /// use straightline::sched::sync::{after, broadcast, select};
+    /// use std::time::Duration;
+    /// use straightline::sched::sync::{after, broadcast, select};
     /// use straightline::{IntoResponse, Request, Response, StatusCode};
     ///
     /// /// Answers with the next piece of news. A client that gets a 204 asks again.

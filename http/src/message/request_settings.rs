@@ -1,5 +1,5 @@
-//! What a handler, a wrapper or a router sets for one request in place of the server: its times, its
-//! end if the client disconnects, its name in logs and metrics.
+//! What a handler, a wrapper or a router sets for one request in place of the server: its times,
+//! its end if the client disconnects, its name in logs and metrics.
 
 use std::time::Duration;
 

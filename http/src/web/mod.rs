@@ -48,26 +48,31 @@
 //!
 //! | what a service needs | the piece | feature |
 //! |---|---|---|
-//! | routes by host, method and path; parameters, groups, limits of a route | `Router`, `get`, `post`, ... | `router` |
-//! | state of handlers | `Router::with_state`; [`PerShard`] for what each thread has for itself | |
-//! | functions around handlers: ids, logs, authentication, CORS, rate limits | [`middleware`] | `auth` for authentication |
-//! | what a request says: queries, forms, JSON, cookies, parts, preferences | the methods of [`RequestExt`] | `form`, `json`, `cookies` |
-//! | JSON and HTML as responses | `Json`, [`Html`] | `json` |
+//! | routes, parameters, groups, limits of a route | `Router`, `get`, `post`, ... | `router` |
+//! | state of handlers | `Router::with_state`; [`PerShard`]: one for each thread | |
+//! | functions around handlers | [`middleware`] | `auth` for authentication |
+//! | queries and forms | [`RequestExt`] | `form` |
+//! | JSON in and out | [`RequestExt`], `Json` | `json` |
+//! | what a client prefers | [`RequestExt`] | |
 //! | errors that a client can read | [`Problem`](crate::Problem) | |
+//! | HTML | [`Html`] | |
 //! | redirects that stay on the site | [`Redirect`], [`local_target`] | |
 //! | cookies, plain, signed and encrypted | `Cookies`, `SetCookie`, `CookieKeys` | `cookies` |
 //! | uploads in flat memory | [`Multipart`], [`MultipartLimits`] | |
 //! | compressed requests | [`DecodedBody`] | `gzip`, `brotli`, `zstd` |
-//! | compressed responses | `Compression` | `gzip`, `brotli`, `zstd` |
+//! | compressed responses | `middleware::Compression` | `gzip`, `brotli`, `zstd` |
 //! | directories of files | `StaticFiles` | `files` |
-//! | ranges of any source, conditions, downloads | [`Ranged`], [`Validators`], [`EntityTag`], [`download`] | |
-//! | the client behind proxies | [`TrustedProxies`]; [`proxy_protocol`](crate::ServerBuilder::proxy_protocol) | |
+//! | ranges of any source, downloads | [`Ranged`], [`download`] | |
+//! | conditional requests | [`Validators`], [`EntityTag`] | |
+//! | the client behind proxies | [`TrustedProxies`], [`proxy_protocol`] | |
 //! | tests | `testing::Client` | `testing` |
+//!
+//! [`proxy_protocol`]: crate::ServerBuilder::proxy_protocol
 //!
 //! The feature `web` has all of it that needs no C compiler: everything but `zstd` and `testing`.
 //!
-//! Every error that is the client's fault is a [`Problem`](crate::Problem), so `?` answers it. Every
-//! bound on what a client may send has a default, which the page of the piece tells.
+//! Every error that is the client's fault is a [`Problem`](crate::Problem), so `?` answers it.
+//! Every bound on what a client may send has a default, which the page of the piece tells.
 
 mod client_address;
 mod coding;
@@ -92,8 +97,6 @@ mod whole_body;
 
 pub use client_address::{ClientAddress, TrustedProxies};
 pub use coding::DecodedBody;
-#[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd"))]
-pub use coding::{Coding, Compression};
 #[cfg(feature = "cookies")]
 pub use cookies::{CookieKeys, Cookies, InvalidSecret, SameSite, SetCookie};
 #[cfg(feature = "files")]

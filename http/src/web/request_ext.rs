@@ -78,8 +78,8 @@ pub trait RequestExt {
     ///
     /// 415 for another media type, another charset than UTF-8, or an unknown content coding; 413
     /// for more bytes than [`Request::set_body_limit`] allows, or than 1 MiB without it; 400 for
-    /// more than 1000 values and for what is not UTF-8; 422 for a value that does not fit the type, with the
-    /// name as the member `field`; otherwise why the body could not be read.
+    /// more than 1000 values and for what is not UTF-8; 422 for a value that does not fit the type,
+    /// with the name as the member `field`; otherwise why the body could not be read.
     ///
     /// ```
     /// use serde::Deserialize;
@@ -199,7 +199,7 @@ pub trait RequestExt {
     ///
     /// # Errors
     ///
-    /// 415 if the body is not `multipart/form-data` with a valid boundary.
+    /// 415 if the body is not `multipart/form-data`; 400 without a valid boundary.
     fn multipart(&self) -> Result<Multipart<'_>, Problem>;
 
     /// As [`multipart`](Self::multipart), with other limits.

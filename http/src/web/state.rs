@@ -23,7 +23,8 @@ use straightline_sched::sync::OnceCell;
 /// clients must find again belongs into shared state or a database.
 ///
 /// A `PerShard` is for the life of the program: its values are dropped when their shard ends, the
-/// youngest first, on a fiber, and not when the `PerShard` is dropped.
+/// youngest first, on a fiber, and not when the `PerShard` is dropped. In a plain test each request
+/// of a `testing::Client` has a shard of its own; within `sched::run` all have the same.
 ///
 /// ```
 /// use std::cell::RefCell;

@@ -3,6 +3,8 @@
 //! JSON and forms share this: which content is theirs, how much of it is read, and how an error of
 //! serde becomes a problem.
 
+use std::borrow::Cow;
+
 use http::{HeaderValue, StatusCode, header};
 
 use super::coding::DecodedBody;
@@ -36,6 +38,9 @@ pub(super) fn check_content(
             .with_detail(detail)
             .with_header(header::ACCEPT, HeaderValue::from_static(expected))
     };
+    if headers.all(header::CONTENT_TYPE).nth(1).is_some() {
+        return Err(unsupported(format!("The body has to be {expected}, and has several types.")));
+    }
     if essence.is_empty() {
         return Err(unsupported(format!("The body has to be {expected}, and has no type.")));
     }
@@ -58,6 +63,16 @@ pub(super) fn check_content(
 
 /// A problem with a value that does not fit the type: serde's text, and the path of the field.
 pub(super) fn problem_with_field(status: StatusCode, path: &str, text: &str) -> Problem {
+    let text = &without_type_names(text);
+    // serde names a missing field in its text, and the path is that of the value around it.
+    let missing = text.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
+    if let Some(name) = missing {
+        let parent = if matches!(path, "." | "?" | "") { "" } else { path };
+        let path = [parent, name].join(if parent.is_empty() { "" } else { "." });
+        return Problem::new(status)
+            .with_detail(shortened(text))
+            .with_member("field", shortened(&path));
+    }
     // The path of the whole value.
     if matches!(path, "." | "?" | "") {
         return Problem::new(status).with_detail(shortened(text));
@@ -67,6 +82,25 @@ pub(super) fn problem_with_field(status: StatusCode, path: &str, text: &str) -> 
         .with_detail(format!("{path}: {}", shortened(text)))
         .with_member("field", path)
 }
+
+/// The text of an error of serde, without the names of the program's types.
+fn without_type_names(text: &str) -> Cow<'_, str> {
+    for (kind, meaning) in KINDS {
+        let Some((before, after)) = text.split_once(kind) else { continue };
+        let name_end = after.find(|c: char| !c.is_alphanumeric() && c != '_');
+        let rest = &after[name_end.unwrap_or(after.len())..];
+        return Cow::Owned(format!("{before}{meaning}{rest}"));
+    }
+    Cow::Borrowed(text)
+}
+
+/// How serde's derived code names what it expects, and what that is for a client.
+const KINDS: [(&str, &str); 4] = [
+    ("expected tuple struct ", "expected an array"),
+    ("expected unit struct ", "expected null"),
+    ("expected struct ", "expected an object"),
+    ("expected enum ", "expected one of the variants"),
+];
 
 /// A text that may repeat what the client has sent, cut to a bounded length.
 pub(super) fn shortened(text: &str) -> String {

@@ -37,7 +37,9 @@ mod upgrade;
 mod wrapper_fields;
 
 pub(crate) use body_in::{BodyIn, Received, Unread};
-pub(crate) use body_out::{ClientBody, LateOutput};
+pub(crate) use body_out::ClientBody;
+#[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd"))]
+pub(crate) use body_out::LateOutput;
 pub(crate) use buffers::{Buffers, Input};
 pub(crate) use connection_peer::{ConnectionPeer, ProxiedPeer};
 pub(crate) use detached::detached;

@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::time::Duration;
 
 use straightline::testing::{Client, TestResponse};
-use straightline::web::{Coding, Compression};
+use straightline::web::middleware::{Coding, Compression};
 use straightline::{IntoResponse, Next, Request, Response, StatusCode, header};
 
 use crate::common::{self, Running, serve_with};
@@ -13,13 +13,13 @@ use crate::common::{self, Running, serve_with};
 fn compressed(
     handler: impl Fn(&mut Request) -> Response + Send + Sync + 'static,
 ) -> impl Fn(&mut Request) -> Response + Send + Sync + 'static {
-    let compress = Compression::new().wrapper();
+    let compress = Compression::new().middleware();
     move |request: &mut Request| compress(request, Next::new(&handler))
 }
 
 /// The same on a server.
 fn server(handler: impl Fn(&mut Request) -> Response + Send + Sync + 'static) -> Running {
-    serve_with(|builder| builder.wrap(Compression::new().wrapper()), handler)
+    serve_with(|builder| builder.wrap(Compression::new().middleware()), handler)
 }
 
 fn get(handler: impl Fn(&mut Request) -> Response + Send + Sync + 'static) -> TestResponse {
@@ -261,7 +261,7 @@ fn what_is_written_arrives_when_the_handler_flushes_or_waits() {
             let mut expected = String::new();
             for n in 0..5 {
                 client.send(format!("7\r\nline {n}\n\r\n"));
-                expected += &format!("got line {n}\n");
+                expected = format!("{expected}got line {n}\n");
                 if n == 0 {
                     let answer = client.receive_with(false);
                     assert_eq!(answer.field("content-encoding"), Some(coding.name()));
@@ -340,7 +340,7 @@ fn an_old_client_gets_a_compressed_body_until_the_connection_closes() {
 fn a_handler_that_is_cancelled_in_a_compressed_body_ends_it_early() {
     let timeouts = straightline::Timeouts::default().with_handler(Duration::from_millis(100));
     let server = serve_with(
-        |builder| builder.timeouts(timeouts).wrap(Compression::new().wrapper()),
+        |builder| builder.timeouts(timeouts).wrap(Compression::new().middleware()),
         |_: &mut Request| {
             Response::stream(|_, body| {
                 body.write_all(&[b'x'; 100])?;

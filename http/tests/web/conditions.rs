@@ -28,7 +28,9 @@ fn status(validators: &Validators, method: Method, fields: &[(&str, &str)]) -> u
 }
 
 /// Fields, and the statuses of GET and of PUT.
-const CASES: &[(&[(&str, &str)], u16, u16)] = &[
+type Case = (&'static [(&'static str, &'static str)], u16, u16);
+
+const CASES: &[Case] = &[
     (&[], 0, 0),
     (&[("if-match", "\"x\"")], 0, 0),
     (&[("if-match", "\"a\", \"x\"")], 0, 0),

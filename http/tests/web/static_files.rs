@@ -277,7 +277,7 @@ fn what_is_no_regular_file_stops_no_thread() {
 fn a_file_that_may_not_be_read_is_a_403() {
     let site = Site::new();
     let path = site.write("locked", "secret");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0)).expect("it is ours");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o0)).expect("it is ours");
     // Root may read everything.
     let expected = if fs::read(&path).is_ok() { 200 } else { 403 };
     assert_eq!(ask(&site.files(), "/locked", &[]).status(), expected);

@@ -11,6 +11,8 @@ pub(crate) struct Fairness {
     budget: Cell<u32>,
     /// The pulse when the driver and the mailbox were last polled.
     looked_at: Cell<u64>,
+    /// A fiber has kept the thread for too long since then.
+    is_late: Cell<bool>,
     /// No fiber has run since then, or since the last call of `may_go_on`.
     is_idle: Cell<bool>,
 }
@@ -28,17 +30,23 @@ impl Fairness {
     #[inline]
     pub(super) fn is_share_spent(&self, is_late: impl FnOnce() -> bool) -> bool {
         let left = self.budget.get();
-        let spent = left == 0 || left % CLOCK_EVERY == 1 && is_late();
-        if !spent {
+        if left % CLOCK_EVERY == 1 && is_late() {
+            self.is_late.set(true);
+            return true;
+        }
+        if left > 0 {
             self.budget.set(left - 1);
         }
-        spent
+        left == 0
     }
 
     /// Whether the ready fibers may go on before the driver is polled. Each call counts as a turn.
+    /// Behind a fiber that has computed for long they may not: many such turns would add up.
     #[inline]
     pub(super) fn may_go_on(&self, beats: u64) -> bool {
-        beats - self.looked_at.get() < BEATS_MAX && !self.is_idle.replace(true)
+        beats - self.looked_at.get() < BEATS_MAX
+            && !self.is_late.get()
+            && !self.is_idle.replace(true)
     }
 
     #[inline]
@@ -50,13 +58,19 @@ impl Fairness {
     #[inline]
     pub(super) fn record_look(&self, beats: u64) -> bool {
         self.is_idle.set(true);
+        self.is_late.set(false);
         self.looked_at.replace(beats) != beats
     }
 }
 
 impl Default for Fairness {
     fn default() -> Self {
-        Self { budget: Cell::new(BUDGET), looked_at: Cell::new(0), is_idle: Cell::new(true) }
+        Self {
+            budget: Cell::new(BUDGET),
+            looked_at: Cell::new(0),
+            is_late: Cell::new(false),
+            is_idle: Cell::new(true),
+        }
     }
 }
 

@@ -26,7 +26,7 @@ fn list(request: &mut Request, notes: &Notes) -> Result<Json<Vec<Note>>, Problem
     Ok(Json(notes.iter().take(page.limit.unwrap_or(20)).cloned().collect()))
 }
 
-fn add(request: &mut Request, notes: &Notes) -> Result<impl IntoResponse + use<>, Problem> {
+fn add(request: &mut Request, notes: &Notes) -> Result<impl IntoResponse, Problem> {
     let note: Note = request.json()?;
     let mut notes = notes.lock().unwrap();
     notes.push(note.clone());

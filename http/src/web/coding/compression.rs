@@ -44,10 +44,10 @@ use crate::web::negotiation::AcceptedEncodings;
 /// token differently in each response.
 ///
 /// ```
-/// use straightline::web::Compression;
+/// use straightline::web::middleware::Compression;
 /// use straightline::{IntoResponse, Next, Request};
 ///
-/// let compress = Compression::new().min_bytes(500).wrapper();
+/// let compress = Compression::new().min_bytes(500).middleware();
 ///
 /// let text = |_: &mut Request| "all the same\n".repeat(100).into_response();
 /// let mut request = Request::builder().header("accept-encoding", "gzip, *;q=0.5").build()?;
@@ -58,7 +58,7 @@ use crate::web::negotiation::AcceptedEncodings;
 /// # Ok::<(), straightline::InvalidRequest>(())
 /// ```
 #[derive(Clone)]
-#[must_use = "`wrapper` makes the wrapper"]
+#[must_use = "`middleware` makes the function for `wrap`"]
 pub struct Compression {
     min_bytes: u64,
     codings: Vec<Coding>,
@@ -110,7 +110,7 @@ impl Compression {
         self
     }
 
-    /// The quality of `br`, 0 (fast) to 11 (small, and a thousand times as slow). Default: 4.
+    /// The quality of `br`, 0 (fast) to 11 (small, and a hundred times as slow). Default: 3.
     ///
     /// # Panics
     ///
@@ -136,7 +136,7 @@ impl Compression {
 
     /// The wrapper. It is a yield point if the handler is one, and if it compresses a body in
     /// memory.
-    pub fn wrapper(
+    pub fn middleware(
         self,
     ) -> impl Fn(&mut Request, Next<'_>) -> Response + Clone + Send + Sync + 'static {
         move |request, next| {
@@ -155,7 +155,7 @@ impl Compression {
         }
         add_vary(&mut response);
         let Some(coding) = self.choose(request) else { return response };
-        if !request.link().try_hold(coding.state_bytes()) {
+        if !request.link().try_hold(coding.state_bytes(self.levels)) {
             return response;
         }
         let body = response.take_body();

@@ -22,8 +22,9 @@ use crate::message::{Problem, Request};
 /// back as a [`checkpoint`](crate::sched::checkpoint) does.
 ///
 /// Decoded are `gzip` (also of several members), `x-gzip` and `deflate` with the feature `gzip`,
-/// `br` with the feature `brotli`, and `zstd` with the feature `zstd`; at most two codings of a
-/// body.
+/// `br` with the feature `brotli`, and `zstd` with the feature `zstd`. A body with several codings,
+/// one inside of another, is refused with a 415: a few bytes of the outer one can be gigabytes of
+/// an inner one that decodes to nothing.
 ///
 /// # Blocking
 ///
@@ -209,8 +210,10 @@ fn no_memory() -> io::Error {
     BodyError::NoMemory.into()
 }
 
-/// How many codings a body may have. Arbitrary: one is usual, and each costs a window.
-const CODINGS_MAX: usize = 2;
+/// How many codings a body may have. One is usual. What an outer decoder returns is computed and
+/// not received, so an inner one that makes nothing of it would keep the thread: no read would
+/// wait.
+const CODINGS_MAX: usize = 1;
 
 /// How many bytes are decoded between two checkpoints at most. Arbitrary: tens of microseconds.
 const READ_BYTES_MAX: usize = 16 * 1024;

@@ -13,7 +13,7 @@ use std::mem;
 /// | coding | library | level by default | state |
 /// |---|---|--:|--:|
 /// | `Zstd` | zstd, in C | 3 | 2 MiB |
-/// | `Brotli` | brotli, in Rust | 4 | 3 MiB |
+/// | `Brotli` | brotli, in Rust | 3 | 1.5 MiB |
 /// | `Gzip` | zlib-rs, in Rust | 4 | 0.5 MiB |
 ///
 /// ```
@@ -58,13 +58,21 @@ impl Coding {
         }
     }
 
-    /// How many bytes of memory an encoder holds, at the level by default.
-    pub(super) fn state_bytes(self) -> usize {
+    /// How many bytes of memory an encoder holds: measured for the levels by default, and rounded
+    /// up for others.
+    #[allow(unused_variables)] // an encoder of gzip has one size
+    pub(super) fn state_bytes(self, levels: Levels) -> usize {
         match self {
             #[cfg(feature = "zstd")]
-            Self::Zstd => 2 << 20,
+            Self::Zstd if levels.zstd <= 4 => 2 << 20,
+            #[cfg(feature = "zstd")]
+            Self::Zstd => 16 << 20,
             #[cfg(feature = "brotli")]
-            Self::Brotli => 3 << 20,
+            Self::Brotli => match levels.brotli {
+                0..=3 => 3 << 19,
+                4..=9 => 8 << 20,
+                _ => 32 << 20,
+            },
             #[cfg(feature = "gzip")]
             Self::Gzip => 512 << 10,
         }
@@ -89,7 +97,7 @@ impl Default for Levels {
             #[cfg(feature = "zstd")]
             zstd: 3,
             #[cfg(feature = "brotli")]
-            brotli: 4,
+            brotli: 3,
             #[cfg(feature = "gzip")]
             gzip: 4,
         }

@@ -40,9 +40,9 @@ use crate::message::{
 /// ```
 /// use std::io::Cursor;
 /// use straightline::web::Ranged;
-/// use straightline::{HandlerError, Request, Response, StatusCode};
+/// use straightline::{Request, Response, StatusCode};
 ///
-/// fn alphabet(request: &mut Request) -> Result<Response, HandlerError> {
+/// fn alphabet(request: &mut Request) -> std::io::Result<Response> {
 ///     let source = Cursor::new("abcdefghijklmnopqrstuvwxyz");
 ///     Ok(Ranged::new(source)?.with_content_type("text/plain").respond(request))
 /// }
@@ -116,6 +116,12 @@ impl Ranged {
             validators = validators.with_last_modified(changed);
         }
         Self::of(Source::File(file), length, validators)
+    }
+
+    /// See [`Validators::sharing_date`].
+    pub(super) fn sharing_date(mut self) -> Self {
+        self.validators = self.validators.sharing_date();
+        self
     }
 
     fn of(source: Source, length: u64, validators: Validators) -> Self {

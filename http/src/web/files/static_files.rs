@@ -119,7 +119,7 @@ impl StaticFiles {
     }
 
     /// The files appear below this path, as in `/assets` for `/assets/logo.svg`. Other paths are a
-    /// 404. Default: below `/`.
+    /// 404. Default: below `/`. Not for files below a router's `mount`, which removes the prefix.
     ///
     /// ```
     /// use straightline::web::StaticFiles;
@@ -178,7 +178,8 @@ impl StaticFiles {
     }
 
     /// Whether files and folders whose names begin with a dot are served, besides `.well-known`.
-    /// Default: false.
+    /// The name in the path counts: a symbolic link with another name may lead to one. Default:
+    /// false.
     pub fn with_dotfiles(mut self, are_shown: bool) -> Self {
         self.shows_dotfiles = are_shown;
         self
@@ -287,6 +288,11 @@ impl StaticFiles {
             }
             None => (Ranged::regular(file, metadata, ""), None),
         };
+        let ranged = if coding.is_some() || self.shares_date(directory, request, name) {
+            ranged.sharing_date()
+        } else {
+            ranged
+        };
         let mut response = ranged.with_content_type(content_type).respond(request);
         let status = response.status();
         if status.is_success()
@@ -320,6 +326,17 @@ impl StaticFiles {
             let (file, metadata) = self.open(directory, &name).ok()?;
             metadata.is_file().then_some((file, metadata, coding))
         })
+    }
+
+    /// Whether the client wants a range by a date that variants of the file may have as well: to
+    /// compress a file usually keeps its date.
+    fn shares_date(&self, directory: &Directory, request: &Request, name: &[u8]) -> bool {
+        self.has_variants
+            && request.headers().contains(header::IF_RANGE)
+            && variants::CODINGS.iter().any(|coding| {
+                let name = [name, coding.suffix.as_bytes()].concat();
+                self.open(directory, &name).is_ok()
+            })
     }
 
     /// The response if there is no such file.

@@ -78,6 +78,8 @@ pub struct Validators {
     /// In whole seconds, as in `Last-Modified`, and a time that this field can hold.
     last_modified: Option<SystemTime>,
     is_absent: bool,
+    /// The date is not enough to tell the representation from others.
+    has_shared_date: bool,
 }
 
 /// What the conditions of a request ask for.
@@ -149,6 +151,13 @@ impl Validators {
         response
     }
 
+    /// Other representations of the resource may have the same date, so a client that knows only
+    /// the date gets the whole (RFC 9110 section 13.1.5).
+    pub(super) fn sharing_date(mut self) -> Self {
+        self.has_shared_date = true;
+        self
+    }
+
     /// Whether a `Range` field counts: there is no `If-Range`, or it names the present state (RFC
     /// 9110 section 13.1.5). A weak tag never does, and neither does an earlier or later date.
     pub(super) fn match_if_range(&self, headers: Headers<'_>) -> bool {
@@ -161,7 +170,7 @@ impl Validators {
             return rest.is_empty() && own.is_some_and(|own| own.matches_strongly(tag));
         }
         let date = date(field);
-        date.is_some() && date == self.last_modified
+        !self.has_shared_date && date.is_some() && date == self.last_modified
     }
 
     fn evaluate(&self, method: &Method, headers: Headers<'_>) -> Evaluated {

@@ -32,7 +32,7 @@ pub(super) fn accepted(headers: Headers<'_>) -> impl Iterator<Item = Coding> {
 }
 
 /// The smaller results first, which a client gets that accepts several equally.
-const CODINGS: [Coding; 3] = [
+pub(super) const CODINGS: [Coding; 3] = [
     Coding { name: "br", suffix: ".br" },
     Coding { name: "zstd", suffix: ".zst" },
     Coding { name: "gzip", suffix: ".gz" },

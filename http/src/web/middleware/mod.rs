@@ -15,21 +15,29 @@
 //! | [`Cors`] | which other sites' pages may call |
 //! | [`SecurityHeaders`] | fields that tell browsers to be careful |
 //! | [`RateLimit`] | how many requests each client may make |
+//! | `Compression` | smaller responses; with the features `gzip`, `brotli`, `zstd` |
 //!
 //! The first one that is added is the outermost: it sees the request first and the response last.
+//! None of them sees what the server refuses before the handler: malformed heads, bodies that are
+//! announced too long, overload.
 //!
 //! ```
 //! use std::time::Duration;
-//! use straightline::web::middleware::{self, RateLimit, SecurityHeaders};
-//! use straightline::{Request, Server};
+//! use straightline::web::TrustedProxies;
+//! use straightline::web::middleware::{self, Cors, RateLimit, SecurityHeaders};
+//! use straightline::{Networks, Request, Server};
 //!
+//! let proxies = TrustedProxies::by_x_forwarded_for(Networks::new(["10.0.0.0/8"])?);
 //! let server = Server::builder()
 //!     .bind("127.0.0.1:0")
 //!     .wrap(middleware::request_id)
 //!     .wrap(SecurityHeaders::new().middleware())
+//!     .wrap(Cors::new().middleware())
+//!     // Before the rate limit, which counts the clients and not the proxy.
+//!     .wrap(middleware::client_address(proxies))
 //!     .wrap(RateLimit::new(100, Duration::from_secs(1)).middleware());
 //! server.build(|_: &mut Request| "hi\n")?;
-//! # std::io::Result::Ok(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 #[cfg(feature = "auth")]
@@ -61,3 +69,6 @@ pub(super) use request_id::id_of;
 pub use request_id::request_id;
 pub use security_headers::SecurityHeaders;
 pub use trace_context::{TraceContext, trace_context};
+
+#[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd"))]
+pub use super::coding::{Coding, Compression};

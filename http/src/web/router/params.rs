@@ -96,18 +96,24 @@ pub(in crate::web) fn param<T: FromStr>(request: &Request, name: &str) -> Result
         let names = found.map_or(&[][..], |found| &found.names);
         panic!("the route has no parameter `{name}`; it has {names:?}");
     };
-    decode(name, value)?.parse().map_err(|_| {
+    let value = decode(name, value)?;
+    let kind = kind_of::<T>();
+    // Rust's numbers may have a plus sign. Two paths for one resource are one too many.
+    let parsed = if kind == NUMBER && value.starts_with('+') { None } else { value.parse().ok() };
+    parsed.ok_or_else(|| {
         Problem::new(StatusCode::NOT_FOUND)
-            .with_detail(format!("The part `{name}` of the path is not {}.", kind_of::<T>()))
+            .with_detail(format!("The part `{name}` of the path is not {kind}."))
             .with_member("parameter", name)
     })
 }
+
+const NUMBER: &str = "a number in range";
 
 /// What a client may read about a type.
 fn kind_of<T>() -> &'static str {
     match type_name::<T>() {
         "u8" | "u16" | "u32" | "u64" | "u128" | "usize" | "i8" | "i16" | "i32" | "i64" | "i128"
-        | "isize" => "a number in range",
+        | "isize" => NUMBER,
         _ => "valid",
     }
 }

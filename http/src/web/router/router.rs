@@ -154,7 +154,10 @@ impl<S> Router<S> {
     /// }
     /// # Ok::<(), straightline::InvalidRequest>(())
     /// ```
-    pub fn with_state(state: S) -> Self {
+    pub fn with_state(state: S) -> Self
+    where
+        S: Send + Sync,
+    {
         Self::with_shared_state(Arc::new(state))
     }
 
@@ -179,7 +182,10 @@ impl<S> Router<S> {
     /// let router = Router::new().nest("/admin", admin(&app));
     /// # let _ = router;
     /// ```
-    pub fn with_shared_state(state: Arc<S>) -> Self {
+    pub fn with_shared_state(state: Arc<S>) -> Self
+    where
+        S: Send + Sync,
+    {
         Self { state, definition: Definition::default(), compiled: OnceLock::new() }
     }
 

@@ -102,12 +102,10 @@ fn a_cut_or_continued_body_is_malformed() {
 }
 
 #[test]
-fn members_follow_each_other_and_codings_lie_in_each_other() {
+fn members_follow_each_other() {
     let two = [gzip(b"one "), gzip(b"two")].concat();
     assert_eq!(decode("gzip", &two, 5, 100).as_deref(), Ok(&b"one two"[..]));
-    let nested = br(&gzip(b"text"));
-    assert_eq!(decode("gzip, br", &nested, 3, 4).as_deref(), Ok(&b"text"[..]));
-    assert_eq!(decode("GZip,,identity , BR", &nested, 3, 4).as_deref(), Ok(&b"text"[..]));
+    assert_eq!(decode("GZip,,identity ", &two, 3, 100).as_deref(), Ok(&b"one two"[..]));
     assert_eq!(decode("", b"text", 3, 4).as_deref(), Ok(&b"text"[..]));
     assert_eq!(decode("identity", b"text", 3, 3), Err(BodyError::TooLong(3)));
 }
@@ -116,7 +114,7 @@ fn members_follow_each_other_and_codings_lie_in_each_other() {
 fn other_codings_are_refused_with_those_that_are_understood() {
     use crate::message::IntoResponse;
 
-    for coding in ["compress", "gzip, unknown", "gzip, gzip, gzip", "gzip;q=1", "*"] {
+    for coding in ["compress", "gzip, unknown", "gzip, br", "gzip, gzip", "gzip;q=1", "*"] {
         let problem = DecodedBody::of(&request(coding, io::empty()), 1).unwrap_err();
         assert_eq!(problem.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE, "{coding}");
         let response = problem.into_response();

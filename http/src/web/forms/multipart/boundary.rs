@@ -9,11 +9,13 @@ use super::parameters::Parameters;
 ///
 /// # Errors
 ///
-/// 415 if the body is of another type, or the boundary is missing or not valid.
+/// 415 if the body is of another type; 400 if the boundary is missing or not valid.
 pub(super) fn boundary(request: &Request) -> Result<Vec<u8>, Problem> {
     let mut types = request.headers().all("content-type");
     match (types.next(), types.next()) {
-        (Some(content_type), None) => of_type(content_type).map_err(unsupported),
+        (Some(content_type), None) if is_form(content_type) => of_type(content_type)
+            .map_err(|detail| Problem::new(StatusCode::BAD_REQUEST).with_detail(detail)),
+        (Some(_), None) => Err(unsupported("The body has to be multipart/form-data.")),
         (None, _) => Err(unsupported("The request has no content type.")),
         (Some(_), Some(_)) => Err(unsupported("The request has several content types.")),
     }
@@ -23,11 +25,12 @@ fn unsupported(detail: &'static str) -> Problem {
     Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE).with_detail(detail)
 }
 
+fn is_form(content_type: &[u8]) -> bool {
+    Parameters::split(content_type).0.eq_ignore_ascii_case(b"multipart/form-data")
+}
+
 fn of_type(content_type: &[u8]) -> Result<Vec<u8>, &'static str> {
-    let (media_type, parameters) = Parameters::split(content_type);
-    if !media_type.eq_ignore_ascii_case(b"multipart/form-data") {
-        return Err("The body has to be multipart/form-data.");
-    }
+    let (_, parameters) = Parameters::split(content_type);
     let mut boundary = None;
     for parameter in parameters {
         let (name, value) = parameter.map_err(|_| "The content type is malformed.")?;
@@ -72,12 +75,16 @@ mod tests {
     }
 
     #[test]
-    fn other_types_and_boundaries_are_refused() {
+    fn other_types_are_refused() {
+        for content_type in ["", "multipart/mixed; boundary=a", "multipart/form-datax"] {
+            assert!(!is_form(content_type.as_bytes()), "{content_type}");
+        }
+    }
+
+    #[test]
+    fn other_boundaries_are_refused() {
         let long = format!("multipart/form-data; boundary={}", "x".repeat(71));
         for content_type in [
-            "",
-            "multipart/mixed; boundary=a",
-            "application/x-www-form-urlencoded",
             "multipart/form-data",
             "multipart/form-data; boundary",
             "multipart/form-data; boundary=",

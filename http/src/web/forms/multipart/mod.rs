@@ -17,6 +17,7 @@
 //! | `multipart/mixed` inside of a part | content as any other |
 //! | text before the first and behind the last part | skipped, 4 KiB each; more is 413 |
 //! | no last boundary, or the end inside a head | 400, unless the client has disconnected |
+//! | a delimiter directly behind the empty line of a head | an empty part (RFC 2046) |
 //! | a form without parts: only the last boundary | no parts |
 
 mod boundary;

@@ -43,6 +43,15 @@ pub(super) enum Next {
     Last(usize),
 }
 
+/// The head of a part.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    /// How many bytes its lines have, without the last CR LF.
+    pub(super) lines: usize,
+    /// How many bytes lie in front of the content.
+    pub(super) length: usize,
+}
+
 /// What a delimiter's bytes are, when the bytes behind them are looked at.
 #[derive(Debug, PartialEq, Eq)]
 enum Line {
@@ -120,19 +129,27 @@ impl<'r> Scanner<'r> {
         self.clear = self.clear.max(self.start);
     }
 
-    /// The length of the head that follows a delimiter line, with the CR LF in front of it and the
-    /// empty line at its end. A yield point if bytes have to arrive.
-    pub(super) fn head(&mut self, head_bytes_max: usize) -> Result<usize, BodyError> {
+    /// The head that follows a delimiter line: its lines, each with the CR LF in front of it, and
+    /// the empty line at its end. A yield point if bytes have to arrive.
+    pub(super) fn head(&mut self, head_bytes_max: usize) -> Result<Head, BodyError> {
         let mut searched = 0;
         loop {
             let unread = &self.buffer[self.start..self.end];
             if let Some(at) = memmem::find(&unread[searched..], b"\r\n\r\n") {
-                let length = searched + at;
-                return if length > head_bytes_max.saturating_add(2) {
-                    Err(HEAD_TOO_LONG)
-                } else {
-                    Ok(length + 4)
-                };
+                let lines = searched + at;
+                if lines > head_bytes_max.saturating_add(2) {
+                    return Err(HEAD_TOO_LONG);
+                }
+                // The content is empty if a delimiter begins with the empty line's own CR LF.
+                match self.is_delimiter(&unread[lines + 2..]) {
+                    Some(true) => return Ok(Head { lines, length: lines + 2 }),
+                    Some(false) => return Ok(Head { lines, length: lines + 4 }),
+                    None => {
+                        searched = lines;
+                        self.fill()?;
+                        continue;
+                    }
+                }
             }
             searched = unread.len().saturating_sub(3);
             if searched > head_bytes_max.saturating_add(2) {
@@ -156,6 +173,20 @@ impl<'r> Scanner<'r> {
             if !self.fill()? {
                 return Ok(());
             }
+        }
+    }
+
+    /// Whether the bytes begin with a delimiter, or a malformed one; `None` if more bytes decide.
+    fn is_delimiter(&self, bytes: &[u8]) -> Option<bool> {
+        let needle = self.delimiter.needle();
+        let Some(rest) = bytes.strip_prefix(needle) else {
+            let is_beginning = needle.starts_with(bytes) && !self.is_ended;
+            return if is_beginning { None } else { Some(false) };
+        };
+        match line(rest, self.is_ended) {
+            Line::Data | Line::Next(Next::Data(_)) => Some(false),
+            Line::Next(_) | Line::Malformed => Some(true),
+            Line::Unknown => None,
         }
     }
 

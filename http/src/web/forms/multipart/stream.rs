@@ -4,7 +4,7 @@ use std::io::Read;
 
 use super::head::PartHead;
 use super::limits::MultipartLimits;
-use super::scanner::{Next, Scanner};
+use super::scanner::{Head, Next, Scanner};
 use crate::body_error::BodyError;
 
 /// Where the parts of a body are read from, and how far.
@@ -87,9 +87,8 @@ impl<'r> PartStream<'r> {
         if self.parts == self.limits.parts {
             return Err(BodyError::LimitExceeded("the body has too many parts"));
         }
-        let length = self.scanner.head(self.limits.part_head_bytes)?;
-        let lines = &self.scanner.peek(length)[..length - 4];
-        let head = PartHead::parse(lines, self.limits.part_fields)?;
+        let Head { lines, length } = self.scanner.head(self.limits.part_head_bytes)?;
+        let head = PartHead::parse(self.scanner.peek(lines), self.limits.part_fields)?;
         self.scanner.take(length);
         self.parts += 1;
         self.part_left = self.limits.part_bytes;

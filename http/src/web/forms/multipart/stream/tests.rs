@@ -90,9 +90,10 @@ fn what_looks_like_a_boundary_is_content_at_every_split() {
             "\r\n\r\n".to_owned(),
             "\r\r\n-".to_owned(),
             "\r\n--".to_owned(),
-            format!("--{boundary}"),
-            format!("--{boundary}--"),
-            format!("--{boundary}\r\nx"),
+            format!("x--{boundary}"),
+            format!("x--{boundary}--"),
+            format!("x--{boundary}\r\nx"),
+            format!("--{boundary}x\r\n"),
             format!("\n--{boundary}\n"),
             format!("\r--{boundary}\r"),
             format!("\r\n-{boundary}\r\n"),
@@ -115,6 +116,19 @@ fn what_looks_like_a_boundary_is_content_at_every_split() {
             let look = if ends_open { format!("{look}x") } else { look.clone() };
             content_at_every_split(boundary, look.as_bytes());
         }
+    }
+}
+
+#[test]
+fn the_empty_line_of_a_head_may_begin_the_next_delimiter() {
+    // RFC 2046 section 5.1.1: `body-part := MIME-part-headers [CRLF *OCTET]`.
+    let head = "Content-Disposition: form-data; name=a\r\n\r\n";
+    let body = format!("--b\r\n{head}--b\r\n{head}1\r\n--b\r\n{head}--b--");
+    let part = |content: &str| ("a".to_owned(), None, content.as_bytes().to_vec());
+    for size in [1, 2, 3, 5, 7, usize::MAX] {
+        let limits = MultipartLimits::default();
+        let parts = read_in_pieces(body.as_bytes(), "b", &limits, &[size]);
+        assert_eq!(parts, Ok(vec![part(""), part("1"), part("")]), "{size}");
     }
 }
 
@@ -265,35 +279,42 @@ fn model(body: &[u8]) -> Option<Vec<Vec<u8>>> {
     let (mut parts, mut at, mut data_at) = (Vec::new(), 0, None::<usize>);
     loop {
         let found = (at..text.len()).find(|&i| text[i..].starts_with(b"\r\n--b"))?;
-        let behind = &text[found + 5..];
-        let is_last = behind.starts_with(b"--");
-        let tail = if is_last { &behind[2..] } else { behind };
-        let spaces = tail.iter().take_while(|byte| b" \t".contains(byte)).count();
-        let rest = &tail[spaces..];
-        let is_line = rest.starts_with(b"\r\n") || (is_last && rest.is_empty());
-        let is_data = spaces == 0 && !matches!(rest.first(), Some(b'\r' | b'\n') | None);
-        let is_data = is_data || (!is_last && behind == b"-");
-        if !is_line {
-            if is_data {
-                at = found + 5;
-                continue;
-            }
-            return None;
+        if !is_delimiter(&text[found..])? {
+            at = found + 5;
+            continue;
         }
         if let Some(from) = data_at {
-            parts.push(text[from..found].to_vec());
+            parts.push(text[from.min(found)..found].to_vec());
         }
-        if is_last {
+        let behind = &text[found + 5..];
+        if behind.starts_with(b"--") {
             return Some(parts);
         }
-        let line_end = text.len() - rest.len();
+        let spaces = behind.iter().take_while(|byte| b" \t".contains(byte)).count();
+        let line_end = found + 5 + spaces;
         let head = HEAD.strip_suffix("\r\n\r\n")?;
         if !text[line_end + 2..].starts_with(HEAD.as_bytes()) {
             return None;
         }
-        at = line_end + 2 + head.len() + 4;
-        data_at = Some(at);
+        // The CR LF of the empty line may begin the next delimiter: then the part is empty.
+        at = line_end + 2 + head.len() + 2;
+        data_at = Some(at + 2);
+        at += if is_delimiter(&text[at..])? { 0 } else { 2 };
     }
+}
+
+/// Whether the text begins with a delimiter; `None` with a malformed one.
+fn is_delimiter(text: &[u8]) -> Option<bool> {
+    let Some(behind) = text.strip_prefix(b"\r\n--b") else { return Some(false) };
+    let is_last = behind.starts_with(b"--");
+    let tail = if is_last { &behind[2..] } else { behind };
+    let spaces = tail.iter().take_while(|byte| b" \t".contains(byte)).count();
+    let rest = &tail[spaces..];
+    if rest.starts_with(b"\r\n") || (is_last && rest.is_empty()) {
+        return Some(true);
+    }
+    let is_data = spaces == 0 && !matches!(rest.first(), Some(b'\r' | b'\n') | None);
+    if is_data || (!is_last && behind == b"-") { Some(false) } else { None }
 }
 
 /// Pieces of which bodies are made that try the rules.
