@@ -54,11 +54,23 @@ impl Default for RouteCounters {
 impl RouteCounters {
     /// Counts a request, with the status of its response, 0 if there is none. Returns the place
     /// of the route, for [`add_time`](Self::add_time).
-    #[inline]
     pub(crate) fn count(&self, route: RouteLabel, status: u16) -> RoutePlace {
         let place = route.known_place().unwrap_or_else(|| self.place_of(route));
-        self.of(place).requests[class(status)].bump();
+        let block = place.block as usize;
+        let counters = self.blocks[block].get_or_init(|| {
+            (0..RoutePlace::block_len(block)).map(|_| OfRoute::default()).collect()
+        });
+        counters[place.at as usize].requests[class(status)].bump();
         place
+    }
+
+    /// As [`count`](Self::count), if this shard has counted a request of the route's block before;
+    /// otherwise `None`, and nothing is counted.
+    #[inline]
+    pub(crate) fn try_count(&self, route: RouteLabel, status: u16) -> Option<RoutePlace> {
+        let place = route.known_place()?;
+        self.of(place)?.requests[class(status)].bump();
+        Some(place)
     }
 
     /// Adds the time that each of `count` requests has taken, which were counted.
@@ -67,7 +79,9 @@ impl RouteCounters {
         // Five centuries fit; the sum may wrap, as it may in the counter itself.
         let seconds = time.as_secs().wrapping_mul(1_000_000_000);
         let nanoseconds = seconds.wrapping_add(u64::from(time.subsec_nanos()));
-        self.of(place).nanoseconds.add(nanoseconds.wrapping_mul(u64::from(count)));
+        if let Some(counters) = self.of(place) {
+            counters.nanoseconds.add(nanoseconds.wrapping_mul(u64::from(count)));
+        }
     }
 
     /// Adds these numbers to those of other shards.
@@ -82,19 +96,10 @@ impl RouteCounters {
         }
     }
 
+    /// The counters of a route that was counted.
     #[inline]
-    fn of(&self, place: RoutePlace) -> &OfRoute {
-        let (block, at) = (place.block as usize, place.at as usize);
-        match self.blocks[block].get() {
-            Some(counters) => &counters[at],
-            None => &self.make_block(block)[at],
-        }
-    }
-
-    #[cold]
-    fn make_block(&self, block: usize) -> &[OfRoute] {
-        self.blocks[block]
-            .get_or_init(|| (0..RoutePlace::block_len(block)).map(|_| OfRoute::default()).collect())
+    fn of(&self, place: RoutePlace) -> Option<&OfRoute> {
+        self.blocks.get(place.block as usize)?.get()?.get(place.at as usize)
     }
 
     /// The place of a name, which this shard asks the process for once.

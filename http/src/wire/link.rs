@@ -154,20 +154,24 @@ impl Link {
     #[inline]
     pub(crate) fn count_route(&self, route: RouteLabel) {
         let status = self.exchange.status();
-        let place = self.host.routes().count(route, status);
+        let counted = self.host.routes().try_count(route, status);
         let (other, count) = self.untimed.get();
-        if status != 0 && (count == 0 || other == place) {
-            self.untimed.set((place, count + 1));
-        } else {
-            self.count_another_route(place);
+        match counted {
+            Some(place) if status != 0 && (count == 0 || other == place) => {
+                self.untimed.set((place, count + 1));
+            }
+            counted => self.count_rare_route(route, counted),
         }
     }
 
-    /// Another route than that of the responses that wait to be sent, or no response.
+    /// The first request of a route, or one of another route than that of the responses that wait
+    /// to be sent, or one without a response.
     #[cold]
-    fn count_another_route(&self, place: RoutePlace) {
-        self.add_route_time(self.exchange.time());
-        self.host.routes().add_time(place, self.exchange.time(), 1);
+    fn count_rare_route(&self, route: RouteLabel, counted: Option<RoutePlace>) {
+        let count = || self.host.routes().count(route, self.exchange.status());
+        let (place, time) = (counted.unwrap_or_else(count), self.exchange.time());
+        self.add_route_time(time);
+        self.host.routes().add_time(place, time, 1);
     }
 
     /// The requests of a route that have no time yet have taken so long.

@@ -276,21 +276,23 @@ impl PathDraft {
     /// Adds what the router does by itself.
     fn complete(self) -> PathEntry {
         let Self { label, names, mut methods, any, around, .. } = self;
-        let position = |methods: &[(Method, _)], method: Method| {
-            methods.iter().position(|(other, _)| *other == method)
-        };
-        if let Some(at) = position(&methods, Method::GET) {
-            methods.swap(0, at);
-            if position(&methods, Method::HEAD).is_none() {
-                methods.insert(1, (Method::HEAD, Arc::clone(&methods[0].1)));
-            }
-        }
         let mut allowed: Vec<&str> = methods.iter().map(|(method, _)| method.as_str()).collect();
-        if !allowed.contains(&Method::OPTIONS.as_str()) {
+        let has = |methods: &[&str], method: Method| methods.contains(&method.as_str());
+        let answers_head = has(&allowed, Method::GET) && !has(&allowed, Method::HEAD);
+        if answers_head {
+            let behind_get = allowed.iter().position(|method| *method == Method::GET.as_str());
+            allowed.insert(behind_get.map_or(0, |at| at + 1), Method::HEAD.as_str());
+        }
+        if !has(&allowed, Method::OPTIONS) {
             allowed.push(Method::OPTIONS.as_str());
         }
         let other = any.unwrap_or_else(|| around.around(other_methods(&allowed)));
-        PathEntry { label, names, methods, other }
+        let at = methods.iter().position(|(method, _)| *method == Method::GET);
+        let get = at.map(|at| methods.remove(at).1);
+        if let Some(get) = get.as_ref().filter(|_| answers_head) {
+            methods.push((Method::HEAD, Arc::clone(get)));
+        }
+        PathEntry { label, names, get, methods, other }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Answers a request: finds its route, and runs the handler with all that is around it.
 
+use http::Method;
+
 use super::site::{PathEntry, Site, Sites};
 use crate::message::{Request, Response};
 
@@ -30,6 +32,14 @@ fn dispatch_by_tree(site: &Site, request: &mut Request) -> Response {
 #[inline]
 fn run(entry: &PathEntry, request: &mut Request) -> Response {
     request.set_route_label(entry.label);
+    match &entry.get {
+        Some(get) if *request.method() == Method::GET => get(request),
+        _ => run_other(entry, request),
+    }
+}
+
+#[inline(never)]
+fn run_other(entry: &PathEntry, request: &mut Request) -> Response {
     let method = request.method();
     let found = entry.methods.iter().find(|(other, _)| other == method);
     let endpoint = found.map_or(&entry.other, |(_, endpoint)| endpoint);

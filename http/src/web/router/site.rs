@@ -40,7 +40,9 @@ pub(super) struct PathEntry {
     /// Its name in logs and metrics.
     pub(super) label: RouteLabel,
     pub(super) names: Arc<[String]>,
-    /// GET is the first, if there is one.
+    /// Most requests are of this method.
+    pub(super) get: Option<Arc<Endpoint>>,
+    /// All other methods that have a handler.
     pub(super) methods: Vec<(Method, Arc<Endpoint>)>,
     /// For all other methods: the program's, or a 405, and a 204 to OPTIONS.
     pub(super) other: Arc<Endpoint>,
