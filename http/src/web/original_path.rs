@@ -4,6 +4,7 @@
 use crate::message::Request;
 
 /// The path that the client has sent, in the extensions of a request whose path is another.
+#[cfg_attr(not(feature = "files"), allow(dead_code))] // only files redirect within it
 struct OriginalPath(String);
 
 /// The path that the client has sent.

@@ -117,6 +117,7 @@ pub(super) enum Encoder {
 }
 
 impl Encoder {
+    #[allow(clippy::unnecessary_wraps)] // that of zstd may fail
     pub(super) fn new(coding: Coding, levels: Levels) -> io::Result<Self> {
         Ok(match coding {
             #[cfg(feature = "zstd")]
