@@ -168,6 +168,7 @@ impl Encoder {
     }
 
     /// The body is complete: puts out its end.
+    #[allow(clippy::unnecessary_wraps)] // those of gzip and zstd may fail
     pub(super) fn finish(&mut self) -> io::Result<()> {
         let rest = match mem::replace(self, Self::Finished(Vec::new())) {
             #[cfg(feature = "zstd")]
