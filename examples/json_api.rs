@@ -18,7 +18,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use straightline::sched::{OffloadConfig, OffloadPool};
 use straightline::web::{Html, Json, RequestExt, Router, get};
 use straightline::{IntoResponse, Problem, Request, StatusCode, header};
-use straightline_examples::{ServerArgs, run, serve};
+use straightline_examples::{ServerArgs, logger, run, serve};
 
 #[derive(Parser)]
 struct Args {
@@ -329,7 +329,8 @@ fn main() -> ExitCode {
         let store = Store::open(&args.database)
             .map_err(|error| io::Error::other(format!("{}: {error}", args.database.display())))?;
         let store = Arc::new(store);
-        let report = serve(args.server.server().build(router(&store))?)?;
+        let report =
+            serve(args.server.server().logger(logger(slog::Level::Info)).build(router(&store))?)?;
         store.close();
         Ok(report)
     })

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use straightline::web::{PerShard, RequestExt, Router, get};
 use straightline::{HandlerError, Next, Problem, Request, Response, StatusCode, header};
-use straightline_examples::{ServerArgs, run, serve};
+use straightline_examples::{ServerArgs, logger, run, serve};
 
 /// What the handlers share.
 struct App {
@@ -83,7 +83,7 @@ fn router(app: App) -> Router<App> {
 fn main() -> ExitCode {
     run("Keeps notes behind routes.", |args: ServerArgs| {
         let app = App { notes: Mutex::default(), created: PerShard::new(Cell::default) };
-        serve(args.server().build(router(app))?)
+        serve(args.server().logger(logger(slog::Level::Info)).build(router(app))?)
     })
 }
 

@@ -10,7 +10,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use straightline::web::{Html, Json, MultipartLimits, RequestExt, Router, post};
 use straightline::{HandlerError, Limits, Request};
-use straightline_examples::{ServerArgs, run, serve};
+use straightline_examples::{ServerArgs, logger, run, serve};
 
 #[derive(Parser)]
 struct Args {
@@ -73,7 +73,7 @@ fn main() -> ExitCode {
         let router = Router::with_state(limits)
             .get("/", |_: &mut Request| Html(PAGE))
             .route("/upload", post(upload));
-        let server = args.server.server();
+        let server = args.server.server().logger(logger(slog::Level::Info));
         let server = server.limits(Limits::default().with_body_bytes(args.body_bytes));
         serve(server.build(router)?)?;
         io::Result::Ok(())

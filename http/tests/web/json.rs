@@ -112,7 +112,7 @@ fn what_is_not_json_is_a_400_with_the_place() {
 #[test]
 fn a_value_that_does_not_fit_is_a_422_with_the_path_of_the_field() {
     let cases = [
-        ("{}", None, "missing field `title`"),
+        ("{}", Some("title"), "missing field `title`"),
         ("[1]", None, "invalid type: sequence"),
         ("[\"a\",[]]", None, "invalid type: sequence"),
         ("null", None, "invalid type: null"),
@@ -120,7 +120,7 @@ fn a_value_that_does_not_fit_is_a_422_with_the_path_of_the_field() {
         (r#"{"title":"a","title":"b"}"#, None, "duplicate field `title`"),
         (r#"{"title":"a","colour":1}"#, Some("colour"), "colour: unknown field `colour`"),
         (r#"{"title":"a","tags":[{"weight":1},{"weight":300}]}"#, Some("tags[1].weight"), "300"),
-        (r#"{"title":"a","tags":[{}]}"#, Some("tags[0]"), "missing field `weight`"),
+        (r#"{"title":"a","tags":[{}]}"#, Some("tags[0].weight"), "missing field `weight`"),
     ];
     for (body, field, detail) in cases {
         let response = json(body);
