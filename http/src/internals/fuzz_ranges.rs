@@ -11,7 +11,7 @@ use crate::web::{EntityTag, Ranged, Validators};
 use crate::{Request, Response};
 
 /// Tries a request for a body of 0 to 255 bytes. The lines of `data` are the fields, in the order
-/// of [`FIELDS`].
+/// of `FIELDS`.
 ///
 /// # Panics
 ///

@@ -68,7 +68,7 @@ pub trait RequestExt {
 
     /// The body, which is a form (`application/x-www-form-urlencoded`), as a value. A name that
     /// repeats is for a `Vec`; an empty value is `None` for a number, and
-    /// [`empty_as_none`](super::empty_as_none) makes it so for other types.
+    /// [`empty_as_none`](super::empty_as_none()) makes it so for other types.
     ///
     /// # Blocking
     ///
@@ -151,7 +151,7 @@ pub trait RequestExt {
     fn json<T: DeserializeOwned>(&self) -> Result<T, Problem>;
 
     /// The query as a value; without a query, as an empty one. A name that repeats is for a `Vec`;
-    /// an empty value is `None` for a number, and [`empty_as_none`](super::empty_as_none) makes it
+    /// an empty value is `None` for a number, and [`empty_as_none`](super::empty_as_none()) makes it
     /// so for other types. Not a yield point.
     ///
     /// # Errors

@@ -17,7 +17,7 @@ use std::mem;
 /// | `Gzip` | zlib-rs, in Rust | 4 | 0.5 MiB |
 ///
 /// ```
-/// use straightline::web::Coding;
+/// use straightline::web::middleware::Coding;
 ///
 /// assert_eq!(Coding::Gzip.name(), "gzip");
 /// ```
