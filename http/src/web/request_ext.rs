@@ -151,8 +151,8 @@ pub trait RequestExt {
     fn json<T: DeserializeOwned>(&self) -> Result<T, Problem>;
 
     /// The query as a value; without a query, as an empty one. A name that repeats is for a `Vec`;
-    /// an empty value is `None` for a number, and [`empty_as_none`](super::empty_as_none()) makes it
-    /// so for other types. Not a yield point.
+    /// an empty value is `None` for a number, and [`empty_as_none`](super::empty_as_none()) makes
+    /// it so for other types. Not a yield point.
     ///
     /// # Errors
     ///
