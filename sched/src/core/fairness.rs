@@ -85,3 +85,22 @@ const CLOCK_EVERY: u32 = 16;
 /// two beats each, or one round of the queue if that is longer. Arbitrary: at about 1 µs a turn an
 /// event waits for a tenth of a millisecond.
 const BEATS_MAX: u64 = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_driver_is_polled_behind_a_turn_that_took_too_long() {
+        let fairness = Fairness::default();
+        fairness.begin_turn();
+        assert!(fairness.may_go_on(2), "a short turn");
+        fairness.begin_turn();
+        let spent_at = (1..=BUDGET).find(|_| fairness.is_share_spent(|| true));
+        assert!(spent_at.is_some_and(|count| count <= CLOCK_EVERY), "{spent_at:?}");
+        assert!(!fairness.may_go_on(4));
+        fairness.record_look(4);
+        fairness.begin_turn();
+        assert!(fairness.may_go_on(6));
+    }
+}
