@@ -6,9 +6,10 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use straightline::testing::Client as TestClient;
 use straightline::tls::TlsProvider;
 
-use crate::servers::{Server, get, output};
+use crate::servers::{Server, output};
 
 #[test]
 fn without_a_certificate_it_makes_one_and_prints_a_command_that_works() {
@@ -156,12 +157,12 @@ fn http_is_redirected_and_browsers_are_told_to_stay() {
     let line = server.wait_for_stderr("which redirects");
     let rest = line.split_once("http://").expect("an address").1;
     let address = rest.split(',').next().expect("an address");
-    let answer = get(address, "/hello?x=1");
+    let answer = TestClient::connect(address).get("/hello?x=1").header("host", "a").send();
     let port = server.address().rsplit(':').next().expect("a port");
-    assert!(answer.starts_with("HTTP/1.1 308 "), "{answer}");
-    let location = format!("\r\nlocation: https://a:{port}/hello?x=1\r\n");
-    assert!(answer.to_ascii_lowercase().contains(&location), "{answer}");
-    assert!(!answer.to_ascii_lowercase().contains("strict-transport-security"), "{answer}");
+    answer
+        .assert_status(308)
+        .assert_header("location", &format!("https://a:{port}/hello?x=1"))
+        .assert_no_header("strict-transport-security");
     let answer = pair.get(&server, "/", &["-i"]).to_ascii_lowercase();
     assert!(answer.contains("\r\nstrict-transport-security: max-age=3600\r\n"), "{answer}");
     // Through the redirect to the answer, by the port that the location names.
@@ -175,8 +176,7 @@ fn http_is_redirected_and_browsers_are_told_to_stay() {
 fn a_client_that_speaks_http_reads_what_is_wrong() {
     let folder = Folder::new("plain");
     let server = folder.pair("a", "localhost").server(&["--verbose"]);
-    let answer = get(server.address(), "/");
-    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("HTTPS"), "{answer}");
+    server.get("/").assert_status(400).assert_contains("HTTPS");
 }
 
 #[test]

@@ -72,7 +72,7 @@ fn assert_problem(response: &TestResponse, status: u16, context: &str) {
 fn todos_are_created_changed_and_removed() {
     let folder = Folder::new();
     let server = folder.serve();
-    let client = Client::connect(server.address());
+    let client = server.client();
     client.get("/todos").send().assert_status(200).assert_json(&json!([]));
     let milk = json!({"id": 1, "title": "buy milk", "done": false});
     send(&client, "POST", "/todos", &json!({"title": "buy milk"}))
@@ -112,7 +112,7 @@ fn todos_are_created_changed_and_removed() {
 fn the_list_has_parts() {
     let folder = Folder::new();
     let server = folder.serve();
-    let client = Client::connect(server.address());
+    let client = server.client();
     for number in 1..=5 {
         send(&client, "POST", "/todos", &json!({"title": number.to_string()})).assert_status(201);
     }
@@ -152,7 +152,7 @@ fn the_list_has_parts() {
 fn what_does_not_fit_is_a_problem() {
     let folder = Folder::new();
     let server = folder.serve();
-    let client = Client::connect(server.address());
+    let client = server.client();
     send(&client, "POST", "/todos", &json!({"title": "a"})).assert_status(201);
     let long = "x".repeat(1001);
     let cases = [
@@ -242,7 +242,7 @@ fn what_was_acknowledged_survives_a_kill() {
         });
     }
     let server = folder.serve();
-    let client = Client::connect(server.address());
+    let client = server.client();
     let mut found = BTreeSet::new();
     loop {
         let list: Value = client.get(&format!("/todos?offset={}", found.len())).send().json();
@@ -264,7 +264,7 @@ fn what_was_acknowledged_survives_a_kill() {
 fn a_drain_closes_the_database() {
     let folder = Folder::new();
     let mut server = folder.serve();
-    let client = Client::connect(server.address());
+    let client = server.client();
     send(&client, "POST", "/todos", &json!({"title": "a"})).assert_status(201);
     client.get("/todos").send().assert_status(200);
     assert!(server.stop().success());
@@ -274,7 +274,7 @@ fn a_drain_closes_the_database() {
         .collect();
     assert_eq!(left, ["todos.db"], "no log is left");
     let server = folder.serve();
-    let list = Client::connect(server.address()).get("/todos").send();
+    let list = server.client().get("/todos").send();
     list.assert_json(&json!([{"id": 1, "title": "a", "done": false}]));
 }
 

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::SERVERS;
-use crate::servers::{Server, binary, get};
+use crate::servers::{Server, binary};
 
 /// Sends a request on a connection that stays open; returns the status of the response.
 fn ask(client: &mut TcpStream, path: &str) -> String {
@@ -43,9 +43,9 @@ fn quiet_playground(flags: &[&str]) -> Server {
 }
 
 fn metric(server: &Server, name: &str) -> u64 {
-    let text = get(server.address(), "/metrics");
+    let response = server.get("/metrics");
     let name = format!("straightline_{name} ");
-    let value = text.lines().find_map(|line| line.strip_prefix(&name));
+    let value = response.text().lines().find_map(|line| line.strip_prefix(&name));
     value.unwrap_or_else(|| panic!("no {name}")).trim().parse().expect("a number")
 }
 
@@ -57,7 +57,7 @@ fn sighup_does_not_end_a_server() {
         if *name != "bench_server" {
             server.wait_for_stderr("SIGHUP: there is nothing to reload");
         }
-        assert!(get(server.address(), "/nowhere").starts_with("HTTP/1.1 404 "), "{name}");
+        server.get("/nowhere").assert_status(404);
         assert!(server.stop().success(), "{name}");
     }
     let mut server = Server::start("echo", &[]);

@@ -3,9 +3,7 @@
 use std::io::{BufRead, Read, Write};
 use std::net::TcpStream;
 
-use straightline::testing::Client;
-
-use crate::servers::{Server, get};
+use crate::servers::Server;
 
 #[test]
 fn it_has_a_path_for_each_thing() {
@@ -55,7 +53,7 @@ fn it_has_a_path_for_each_thing() {
 #[test]
 fn content_is_compressed_as_the_client_accepts() {
     let server = Server::start("playground", &["--workers", "1", "--decoded-bytes", "100000"]);
-    let client = Client::connect(server.address());
+    let client = server.client();
     let get =
         |path: &str, accepted: &str| client.get(path).header("accept-encoding", accepted).send();
     let plain = get("/text?bytes=100000", "identity");
@@ -321,10 +319,10 @@ fn a_log_that_is_not_read_delays_no_client() {
 
 /// The value of a metric.
 fn metric(server: &Server, name: &str) -> String {
-    let text = get(server.address(), "/metrics");
+    let response = server.get("/metrics");
     let name = format!("straightline_{name} ");
-    let value = text.lines().find_map(|line| line.strip_prefix(&name));
-    value.unwrap_or_else(|| panic!("no {name}in {text}")).to_owned()
+    let value = response.text().lines().find_map(|line| line.strip_prefix(&name));
+    value.unwrap_or_else(|| panic!("no {name}in {response}")).to_owned()
 }
 
 fn expect_metric(server: &Server, name: &str, value: &str) {

@@ -1,13 +1,11 @@
 //! The sample `routing`, over its socket.
 
-use straightline::testing::Client;
-
 use crate::servers::Server;
 
 #[test]
 fn notes_are_kept_behind_routes() {
     let server = Server::start("routing", &["--workers", "2"]);
-    let client = Client::connect(server.address());
+    let client = server.client();
     client.get("/").send().assert_status(200).assert_contains("POST /notes");
     client.get("/notes").send().assert_status(200).assert_text("");
     client
@@ -29,7 +27,7 @@ fn notes_are_kept_behind_routes() {
 #[test]
 fn the_router_answers_head_options_and_other_methods() {
     let server = Server::start("routing", &["--workers", "1"]);
-    let client = Client::connect(server.address());
+    let client = server.client();
     client.head("/notes").send().assert_status(200).assert_text("");
     let allow = "GET, HEAD, POST, OPTIONS";
     client.options("/notes").send().assert_status(204).assert_header("allow", allow);
@@ -41,7 +39,7 @@ fn the_router_answers_head_options_and_other_methods() {
 #[test]
 fn a_group_has_its_middleware_and_a_host_its_routes() {
     let server = Server::start("routing", &["--workers", "1"]);
-    let client = Client::connect(server.address());
+    let client = server.client();
     for path in ["/created", "/users/ada/files/a/b", "/users/none"] {
         client.get(path).send().assert_status(403);
     }

@@ -1,9 +1,10 @@
-//! Sample servers as processes, and a client that knows only as much of HTTP as the tests need.
+//! Sample servers as processes.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Output, Stdio};
+
+use straightline::testing::{Client, TestResponse};
 
 /// The path of a sample. `cargo test` builds the samples beside the tests, in
 /// `target/PROFILE/examples`. If its command line names the targets to test, `cargo build
@@ -58,6 +59,15 @@ impl Server {
         address.unwrap_or_else(|| panic!("no address in `{}`", self.line))
     }
 
+    pub(crate) fn client(&self) -> Client {
+        Client::connect(self.address())
+    }
+
+    /// The response to a GET request of a client of its own.
+    pub(crate) fn get(&self, path: &str) -> TestResponse {
+        self.client().get(path).send()
+    }
+
     /// Waits for a line on stderr that contains `text`, and returns that line.
     pub(crate) fn wait_for_stderr(&mut self, text: &str) -> String {
         let stderr = self.stderr.as_mut().expect("it is read");
@@ -83,13 +93,4 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-pub(crate) fn get(address: &str, path: &str) -> String {
-    let mut stream = TcpStream::connect(address).expect("the server listens");
-    let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).expect("the server reads");
-    let mut text = String::new();
-    stream.read_to_string(&mut text).expect("the server answers");
-    text
 }

@@ -6,12 +6,12 @@ use std::net::TcpStream;
 
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use straightline::testing::{Client, TestResponse};
+use straightline::testing::TestResponse;
 
 use crate::servers::Server;
 
 fn post(server: &Server, content_type: &str, body: impl Into<Vec<u8>>) -> TestResponse {
-    let client = Client::connect(server.address());
+    let client = server.client();
     client.post("/upload").header("content-type", content_type).body(body).send()
 }
 
@@ -67,7 +67,7 @@ fn it_says_what_is_wrong_with_a_form() {
 #[test]
 fn it_has_a_page_with_a_form_and_the_answers_of_a_router() {
     let server = Server::start("upload", &[]);
-    let client = Client::connect(server.address());
+    let client = server.client();
     let page = client.get("/").send();
     page.assert_status(200).assert_header("content-type", "text/html; charset=utf-8");
     page.assert_contains("enctype=\"multipart/form-data\"");

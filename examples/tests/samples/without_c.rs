@@ -10,7 +10,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::servers::{Server, get};
+use crate::servers::Server;
 
 #[test]
 fn cargo_builds_no_c_for_hello() {
@@ -68,7 +68,7 @@ fn hello_is_built_and_run_where_only_a_linker_is_installed() {
         server.child.wait().expect("cargo ends");
         panic!("hello was not built:\n{}", printed.join().expect("text"));
     }
-    assert!(get(server.address(), "/").ends_with("\r\n\r\nHello, World!\n"));
+    server.get("/").assert_status(200).assert_text("Hello, World!\n");
     assert!(server.stop().success());
     let log = fs::read_to_string(&log).expect("the linker was called");
     assert!(log.contains("link\n") && !log.contains("compile"), "{log}");
