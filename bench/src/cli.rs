@@ -19,6 +19,8 @@ use crate::files;
 use crate::json;
 use crate::load::Mode;
 use crate::micro;
+#[cfg(feature = "peers")]
+use crate::multipart;
 use crate::report;
 use crate::serve::{self, Kind};
 #[cfg(feature = "tls")]
@@ -61,6 +63,9 @@ enum Command {
     /// Exits with 1 if a server gave a wrong response.
     #[cfg(feature = "peers")]
     Json(JsonArgs),
+    /// Measures a form with a large file, beside axum and its `multer`
+    #[cfg(feature = "peers")]
+    Multipart(MultipartArgs),
     /// Measures how long routers take to find and call a handler, beside axum and bare `matchit`
     #[cfg(feature = "peers")]
     Dispatch(DispatchArgs),
@@ -68,6 +73,10 @@ enum Command {
     #[cfg(feature = "peers")]
     #[command(hide = true)]
     ServeJson(ServeJsonArgs),
+    /// Is one of the servers of `multipart`
+    #[cfg(feature = "peers")]
+    #[command(hide = true)]
+    ServeMultipart(ServeMultipartArgs),
     /// Is one of the servers; `bench` and `cost` start these
     #[command(hide = true)]
     Serve(ServeArgs),
@@ -182,6 +191,28 @@ struct JsonArgs {
 
 #[cfg(feature = "peers")]
 #[derive(Args)]
+struct MultipartArgs {
+    /// How often each server gets the form
+    #[arg(long, value_name = "N", default_value = "5")]
+    #[arg(value_parser = value_parser!(u32).range(1..=ROUNDS_MAX))]
+    rounds: u32,
+    /// The length of the file, in mebibytes
+    #[arg(long, value_name = "M", default_value = "1024")]
+    #[arg(value_parser = value_parser!(u32).range(1..=MEBIBYTES_MAX))]
+    mebibytes: u32,
+}
+
+#[cfg(feature = "peers")]
+#[derive(Args)]
+struct ServeMultipartArgs {
+    server: multipart::Kind,
+    /// The CPU to stay on
+    #[arg(long)]
+    cpu: Option<usize>,
+}
+
+#[cfg(feature = "peers")]
+#[derive(Args)]
 struct DispatchArgs {
     /// How often each router is measured
     #[arg(long, value_name = "N", default_value = "20")]
@@ -249,6 +280,10 @@ pub(crate) fn main() -> ExitCode {
         Command::Json(args) => measure_json(&args),
         #[cfg(feature = "peers")]
         Command::Dispatch(args) => dispatch::run(args.rounds, args.count, args.only),
+        #[cfg(feature = "peers")]
+        Command::Multipart(args) => measure_multipart(&args),
+        #[cfg(feature = "peers")]
+        Command::ServeMultipart(args) => multipart::serve(args.server, args.cpu).map(|()| true),
         #[cfg(feature = "peers")]
         Command::ServeJson(args) => json::serve(args.server, args.cpu).map(|()| true),
         #[cfg(feature = "tls")]
@@ -331,6 +366,15 @@ fn measure_json(args: &JsonArgs) -> io::Result<bool> {
     json::run(&plan)
 }
 
+/// Runs the benchmark of forms.
+#[cfg(feature = "peers")]
+fn measure_multipart(args: &MultipartArgs) -> io::Result<bool> {
+    let pinning = Pinning::choose()?;
+    let plan = multipart::Plan { rounds: args.rounds, mebibytes: args.mebibytes, pinning };
+    println!("{pinning}; {} rounds", args.rounds);
+    multipart::run(&plan)
+}
+
 /// Each of `named` once, or all if none is.
 fn chosen<T: ValueEnum + PartialEq>(named: Vec<T>) -> Vec<T> {
     if named.is_empty() {
@@ -354,6 +398,10 @@ const QUICK_IDLE: usize = 100;
 
 /// Arbitrary, like the bound on the seconds: together they bound a run to some days.
 const ROUNDS_MAX: i64 = 100;
+
+/// Arbitrary: a mebibyte takes less than a millisecond.
+#[cfg(feature = "peers")]
+const MEBIBYTES_MAX: i64 = 1 << 16;
 
 /// Arbitrary: most systems grant so many descriptors.
 const CONNECTIONS_MAX: i64 = 10_000;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process;
+use std::process::{self, Command};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, mpsc};
 use std::thread;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use straightline::Method;
 use straightline::testing::{Client, TestResponse};
 
-use crate::servers::{Server, output};
+use crate::servers::{Server, binary, output};
 
 mod page;
 
@@ -258,6 +258,60 @@ fn what_was_acknowledged_survives_a_kill() {
     let acknowledged = acknowledged.into_inner().expect("no panic");
     assert!(acknowledged.len() >= 120);
     assert!(acknowledged.is_subset(&found), "a todo was lost");
+}
+
+#[test]
+fn a_create_that_the_disk_did_not_take_is_not_acknowledged() {
+    let folder = Folder::new();
+    // A limit on the size of files is as good as a full disk. It counts in blocks of 512 bytes or 1
+    // KiB; without the signal a write that goes beyond it fails.
+    let limited = "trap '' XFSZ; ulimit -f 150; exec \"$0\" \"$@\"";
+    let mut command = Command::new("sh");
+    command.args(["-c", limited]).arg(binary("json_api"));
+    let server = Server::start_by(&mut command, &["--database", &folder.database()]);
+    let client = server.client();
+    let todo = json!({"title": "x".repeat(1000)});
+    let mut acknowledged = BTreeSet::new();
+    let refused = (0..1000).find_map(|_| {
+        let response = client.post("/todos").json(&todo).send();
+        if response.status() != 201 {
+            return Some(response);
+        }
+        acknowledged.insert(response.json::<Value>()["id"].as_i64().expect("a number"));
+        None
+    });
+    assert_problem(&refused.expect("150 KiB are full"), 500, "a full disk");
+    client.get("/todos?limit=1").send().assert_status(200);
+    drop(server);
+
+    let list: Value = folder.serve().get("/todos").json();
+    let ids = list.as_array().expect("an array").iter().map(|todo| todo["id"].as_i64());
+    let found: BTreeSet<_> = ids.map(|id| id.expect("a number")).collect();
+    assert!(!acknowledged.is_empty());
+    assert!(acknowledged.is_subset(&found), "a todo was lost");
+}
+
+#[test]
+fn while_another_program_writes_reads_go_on_and_a_queue_of_writes_ends() {
+    let folder = Folder::new();
+    let server = folder.serve();
+    let todo = json!({"title": "a"});
+    send(&server.client(), "POST", "/todos", &todo).assert_status(201);
+    let other = rusqlite::Connection::open(folder.database()).expect("the database");
+    other.execute_batch("BEGIN IMMEDIATE").expect("no other connection writes");
+    thread::scope(|scope| {
+        // The time of a write counts from its request, so a second one does not wait as long again.
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let refused = send(&server.client(), "POST", "/todos", &todo);
+                assert_problem(&refused, 503, "locked");
+                refused.assert_header("retry-after", "1");
+            });
+        }
+        server.get("/todos/1").assert_status(200);
+    });
+    other.execute_batch("ROLLBACK").expect("it has written nothing");
+    send(&server.client(), "POST", "/todos", &todo).assert_status(201);
 }
 
 #[test]

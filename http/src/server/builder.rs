@@ -502,13 +502,14 @@ impl ServerBuilder {
     ///
     /// An invalid address, or none; an address in use; any other error of a bind, with the address
     /// in the message. A mistake in the handler ([`Handler::check`]), such as routes that
-    /// contradict each other. A [driver](Self::driver) that does not exist, chosen here or in the
+    /// contradict each other; a route that allows [longer bodies](Handler::largest_body) than the
+    /// server. A [driver](Self::driver) that does not exist, chosen here or in the
     /// environment ([`Config::check`](straightline_sched::Config::check)).
     pub fn build<H>(self, handler: H) -> io::Result<Server>
     where
         H: for<'r> Handler<'r> + Shareable + 'static,
     {
-        handler.check()?;
+        self.check(&handler)?;
         let handler = Arc::new(handler);
         self.plan.build(Arc::new(move || {
             let handler = Arc::clone(&handler);
@@ -584,11 +585,26 @@ impl ServerBuilder {
     where
         H: for<'r> Handler<'r> + 'static,
     {
-        handler.check()?;
+        self.check(&handler)?;
         let handler = Box::new(move |request: &mut Request| {
             IntoResponse::response_of(|| handler.handle(request))
         });
         self.plan.build_local(handler)
+    }
+
+    fn check<'r>(&self, handler: &impl Handler<'r>) -> io::Result<()> {
+        handler.check()?;
+        let bytes_max = self.plan.config.limits.body_bytes;
+        match handler.largest_body() {
+            Some(bytes) if bytes > bytes_max => Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!(
+                    "a route allows bodies of {bytes} bytes, and the server only {bytes_max}: \
+                     raise `Limits::body_bytes`"
+                ),
+            )),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -53,6 +53,13 @@ pub trait Handler<'r> {
     fn check(&self) -> io::Result<()> {
         Ok(())
     }
+
+    /// The longest body in bytes that a part of this handler asks for, as a route of a router may.
+    /// A server that allows less ([`Limits::body_bytes`](crate::Limits::body_bytes)) is not built:
+    /// it would refuse such a body before the handler could read it. A function asks for none.
+    fn largest_body(&self) -> Option<u64> {
+        None
+    }
 }
 
 impl<'r, H, R> Handler<'r> for H

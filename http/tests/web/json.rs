@@ -68,6 +68,13 @@ fn another_media_type_is_a_415_that_says_which_is_right() {
     }
     assert_problem(&send("application/json;charset=utf-16", body), 415, "UTF-8");
     assert_problem(&Client::new(echo).post("/").body(body).send(), 415, "no type");
+    // A gateway in front may have looked at the other one.
+    let client = Client::new(echo);
+    for second in ["application/json", "text/plain"] {
+        let post = client.post("/").header("content-type", "application/json");
+        let twice = post.header("content-type", second).body(body).send();
+        assert_problem(&twice, 415, "several types");
+    }
     let compressed = |coding: &str, body: Vec<u8>| {
         let client = Client::new(echo);
         let post = client.post("/").header("content-type", "application/json");
@@ -127,6 +134,48 @@ fn a_value_that_does_not_fit_is_a_422_with_the_path_of_the_field() {
         assert_problem(&response, 422, detail);
         let problem: serde_json::Value = response.json();
         assert_eq!(problem["field"].as_str(), field, "{body}");
+    }
+}
+
+#[test]
+fn the_names_of_the_types_stay_inside() {
+    #[derive(Deserialize)]
+    #[expect(dead_code, reason = "no value fits")]
+    struct SecretName {
+        inside: SecretPair,
+    }
+    #[derive(Deserialize)]
+    #[expect(dead_code, reason = "no value fits")]
+    struct SecretPair(u8, u8);
+    #[derive(Deserialize)]
+    struct SecretUnit;
+    #[derive(Deserialize)]
+    #[expect(dead_code, reason = "no value fits")]
+    enum SecretKind {
+        Known(u8),
+    }
+    fn read(request: &mut Request) -> Result<(), Problem> {
+        match request.query() {
+            Some("pair") => request.json::<SecretPair>().map(drop),
+            Some("unit") => request.json::<SecretUnit>().map(drop),
+            Some("kind") => request.json::<SecretKind>().map(drop),
+            _ => request.json::<SecretName>().map(drop),
+        }
+    }
+    let client = Client::new(read);
+    for (target, body, detail) in [
+        ("/", "7", "expected an object"),
+        ("/", r#"{"inside":"text"}"#, "inside: invalid type: string \"text\", expected an array"),
+        ("/", r#"{"inside":[1]}"#, "expected an array"),
+        ("/?pair", "true", "expected an array"),
+        ("/?unit", "7", "expected null"),
+        ("/?kind", r#"{"Known":"x"}"#, "expected u8"),
+        ("/?kind", r#"{"Other":7}"#, "unknown variant"),
+    ] {
+        let response = client.post(target).header("content-type", "application/json").body(body);
+        let response = response.send();
+        assert_problem(&response, 422, detail);
+        assert!(!response.text().contains("Secret"), "{response}");
     }
 }
 

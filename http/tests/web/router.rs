@@ -1,8 +1,8 @@
 //! The router, called as a handler.
 
-use straightline::web::{RequestExt, Router, any, get, on};
+use straightline::web::{RequestExt, Router, any, get, on, post};
 use straightline::{
-    Handler, IntoResponse, Method, Next, Problem, Request, Response, Server, StatusCode,
+    Handler, IntoResponse, Limits, Method, Next, Problem, Request, Response, Server, StatusCode,
 };
 
 /// What a router answers: the status and the body.
@@ -219,6 +219,11 @@ fn parameters_are_decoded_and_never_contain_another_segment() {
         ("/n/%37", 200, "7"),
         ("/n/256", 404, "\"parameter\":\"id\""),
         ("/n/seven", 404, "not a number"),
+        ("/n/+7", 404, "not a number"),
+        ("/n/%2B7", 404, "not a number"),
+        ("/n/-7", 404, "not a number"),
+        ("/n/%207", 404, "not a number"),
+        ("/n/7.0", 404, "not a number"),
         ("/1/2/3/4/5/end", 200, "x=1&y=2&z=3&u=4&v=5"),
     ] {
         let (got, text) = ask(&router, "GET", target);
@@ -322,6 +327,29 @@ fn contradictions_are_found_when_the_server_is_built() {
         let built = Server::builder().bind("127.0.0.1:0").build(router);
         assert_eq!(built.expect_err("mistakes").to_string(), text);
     }
+}
+
+#[test]
+fn a_route_that_allows_more_than_the_server_is_found_when_the_server_is_built() {
+    fn built(router: Router, bytes_max: u64) -> Result<(), String> {
+        let limits = Limits::default().with_body_bytes(bytes_max);
+        let builder = Server::builder().bind("127.0.0.1:0").limits(limits);
+        builder.build(router).map(drop).map_err(|error| error.to_string())
+    }
+    let route = || Router::new().route("/a", post(named).body_limit(1000));
+    for router in [
+        route,
+        || Router::new().post("/a", named).body_limit(1000),
+        || Router::new().nest("/b", Router::new().post("/a", named).body_limit(1000)),
+        || Router::new().host("b", Router::new().post("/a", named).body_limit(1000)),
+    ] {
+        assert_eq!(built(router(), 1000), Ok(()));
+        let why = built(router(), 999).expect_err("the server refuses such bodies");
+        assert!(why.contains("1000") && why.contains("999") && why.contains("body_bytes"), "{why}");
+    }
+    // The bound that counts is the innermost.
+    assert_eq!(built(route().body_limit(u64::MAX), 1000), Ok(()));
+    assert_eq!(built(Router::new().post("/a", named), 0), Ok(()));
 }
 
 #[test]

@@ -424,6 +424,32 @@ fn variants_are_chosen_by_what_the_client_accepts() {
 }
 
 #[test]
+fn a_date_names_no_variant() {
+    let site = Site::new();
+    let files = site.files();
+    let ranged = |files: &StaticFiles, target: &str, accepted: &str, if_range: &str| {
+        let fields =
+            [("accept-encoding", accepted), ("range", "bytes=1-2"), ("if-range", if_range)];
+        ask(files, target, &fields).status().as_u16()
+    };
+    // Half of the compressed file, and then half of the other one with the same date, would make a
+    // file that never was (RFC 9110 section 13.1.5). The tags tell them apart.
+    for accepted in ["", "gzip", "br"] {
+        let whole = ask(&files, "/app.js", &[("accept-encoding", accepted)]);
+        let date = whole.headers().get("last-modified").expect("a date");
+        let tag = whole.headers().get("etag").expect("a tag");
+        assert_eq!(ranged(&files, "/app.js", accepted, date), 200, "{accepted}");
+        assert_eq!(ranged(&files, "/app.js", accepted, tag), 206, "{accepted}");
+    }
+    // A file without variants, and a folder whose variants are not served.
+    for (files, target) in [(&files, "/numbers"), (&site.files().with_variants(false), "/app.js")] {
+        let whole = ask(files, target, &[]);
+        let date = whole.headers().get("last-modified").expect("a date");
+        assert_eq!(ranged(files, target, "gzip", date), 206, "{target}");
+    }
+}
+
+#[test]
 fn a_change_changes_the_tag() {
     let site = Site::new();
     let files = site.files();

@@ -29,12 +29,13 @@ use crate::telemetry::RouteLabel;
 pub(super) fn compile(definition: &Definition) -> Result<Sites, String> {
     let mut mistakes = Vec::new();
     let outer = Surroundings::default().inside(definition);
-    let other = compile_site(definition, &outer, true, &mut mistakes);
+    let mut largest_body = None;
+    let other = compile_site(definition, &outer, true, &mut mistakes, &mut largest_body);
     let mut by_host = Hosts::new();
     for (host, of_host) in &definition.hosts {
         let inner = outer.inside(of_host);
         let mut found = Vec::new();
-        let site = compile_site(of_host, &inner, false, &mut found);
+        let site = compile_site(of_host, &inner, false, &mut found, &mut largest_body);
         mistakes.extend(found.into_iter().map(|mistake| format!("{mistake} (host `{host}`)")));
         match parse_host(host) {
             Err(why) => mistakes.push(format!("the host `{host}` {why}")),
@@ -45,7 +46,11 @@ pub(super) fn compile(definition: &Definition) -> Result<Sites, String> {
             }
         }
     }
-    if mistakes.is_empty() { Ok(Sites { by_host, other }) } else { Err(mistakes.join("; ")) }
+    if mistakes.is_empty() {
+        Ok(Sites { by_host, other, largest_body })
+    } else {
+        Err(mistakes.join("; "))
+    }
 }
 
 /// The mistakes of a router, as an error of `Handler::check`.
@@ -85,6 +90,7 @@ fn compile_site(
     surroundings: &Surroundings,
     may_have_hosts: bool,
     mistakes: &mut Vec<String>,
+    largest_body: &mut Option<u64>,
 ) -> Site {
     let mut compiler = Compiler {
         tree: matchit::Router::new(),
@@ -92,6 +98,7 @@ fn compile_site(
         scopes: Vec::new(),
         known: HashMap::new(),
         mistakes,
+        largest_body,
     };
     if !may_have_hosts {
         compiler.refuse_hosts(definition);
@@ -121,6 +128,7 @@ struct Compiler<'m> {
     /// The paths by their patterns in the form for the tree.
     known: HashMap<String, usize>,
     mistakes: &'m mut Vec<String>,
+    largest_body: &'m mut Option<u64>,
 }
 
 /// A path to which methods are added.
@@ -194,6 +202,7 @@ impl Compiler<'_> {
             settings: route.settings.inside(surroundings.settings),
             fallback: None,
         };
+        *self.largest_body = (*self.largest_body).max(around.settings.body_limit);
         let Some(index) = self.index_of(&pattern, &origin, route, &around) else { return };
         let draft = &mut self.paths[index];
         for (method, endpoint) in &route.handlers {

@@ -177,7 +177,8 @@ impl<S> MethodRouter<S> {
     /// handler runs; without an announcement the read fails
     /// ([`Request::set_body_limit`](crate::Request::set_body_limit)). Default: the router's
     /// [setting](super::Router::body_limit). The server's own
-    /// [limit](crate::Limits::body_bytes) is the most that a route can allow.
+    /// [limit](crate::Limits::body_bytes) is the most that a route may allow: a server with less is
+    /// not built.
     pub fn body_limit(mut self, bytes_max: u64) -> Self {
         self.settings.body_limit = Some(bytes_max);
         self

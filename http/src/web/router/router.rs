@@ -351,7 +351,8 @@ impl<S> Router<S> {
     }
 
     /// How long a body may be, where a route says nothing else
-    /// ([`MethodRouter::body_limit`]). Default: the server's [limit](crate::Limits::body_bytes).
+    /// ([`MethodRouter::body_limit`]). Default: the server's [limit](crate::Limits::body_bytes),
+    /// which is also the most that a route may allow: a server with less is not built.
     pub fn body_limit(self, bytes_max: u64) -> Self {
         self.define(|definition| definition.settings.body_limit = Some(bytes_max))
     }
@@ -395,6 +396,11 @@ impl<'r, S> Handler<'r> for Router<S> {
 
     fn check(&self) -> io::Result<()> {
         self.compiled().as_ref().map(drop).map_err(|mistakes| invalid(mistakes))
+    }
+
+    /// The largest of the routes' bounds.
+    fn largest_body(&self) -> Option<u64> {
+        self.compiled().as_ref().ok()?.largest_body
     }
 }
 

@@ -16,6 +16,8 @@ pub(super) struct Sites {
     pub(super) by_host: Hosts<Site>,
     /// For all other hosts.
     pub(super) other: Site,
+    /// The largest bound of a route on its bodies, if one has a bound.
+    pub(super) largest_body: Option<u64>,
 }
 
 /// The routes of one host.

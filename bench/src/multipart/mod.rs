@@ -1,0 +1,144 @@
+//! A form with one large file, beside axum, whose `Multipart` is the crate `multer`: the CPU time
+//! of a mebibyte, and the memory that the server needed at most.
+//!
+//! `serve` is the servers. The client is a blocking socket, and writes the same block again and
+//! again: random bytes, and bytes that look like the boundary until the last letter.
+
+mod serve;
+
+use std::env;
+use std::fs;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::process::Command;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use straightline_harness::ServerProcess;
+
+use self::serve::PATH;
+pub(crate) use self::serve::{Kind, run as serve};
+use crate::cpu::{self, Pinning};
+use crate::report::median;
+
+/// What is measured, and how.
+pub(crate) struct Plan {
+    pub(crate) rounds: u32,
+    /// The length of the file, in mebibytes.
+    pub(crate) mebibytes: u32,
+    pub(crate) pinning: Pinning,
+}
+
+/// Sends the forms in interleaved rounds, and prints a table for each content.
+pub(crate) fn run(plan: &Plan) -> io::Result<bool> {
+    if let Some(cpu) = plan.pinning.load() {
+        cpu::pin(cpu)?;
+    }
+    for (name, block) in [("random bytes", random()), ("near-boundaries", near_boundaries())] {
+        let mut servers = Vec::new();
+        for &kind in Kind::value_variants() {
+            let process = start(kind, plan.pinning.server())?;
+            send(&process, &block, 1)?; // warms up
+            let begun = resident(&process, "VmRSS")?;
+            servers.push((kind, process, begun, Vec::new()));
+        }
+        for _ in 0..plan.rounds {
+            for (_, process, _, micros) in &mut servers {
+                let before = cpu::time_used(process.id())?;
+                send(process, &block, plan.mebibytes)?;
+                let used = cpu::time_used(process.id())?.saturating_sub(before);
+                micros.push(used.as_secs_f64() * 1e6 / f64::from(plan.mebibytes));
+            }
+        }
+        println!("\n### a file of {} MiB, {name}\n", plan.mebibytes);
+        println!("| server | CPU µs/MiB | CPU ÷ axum (min..max) | KiB more than at rest |");
+        println!("|---|--:|--:|--:|");
+        let base = servers.last().expect("there are servers").3.clone();
+        for (kind, process, begun, micros) in servers {
+            let mut ratios: Vec<f64> =
+                micros.iter().zip(&base).map(|(own, axum)| own / axum).collect();
+            ratios.sort_by(f64::total_cmp);
+            println!(
+                "| {kind} | {:.1} | {:.2} ({:.2}..{:.2}) | {} |",
+                median(micros),
+                median(ratios.clone()),
+                ratios[0],
+                ratios[ratios.len() - 1],
+                resident(&process, "VmHWM")?.saturating_sub(begun),
+            );
+        }
+    }
+    Ok(true)
+}
+
+fn start(kind: Kind, cpu: Option<usize>) -> io::Result<ServerProcess> {
+    let mut command = Command::new(env::current_exe()?);
+    command.arg("serve-multipart").arg(kind.to_string());
+    if let Some(cpu) = cpu {
+        command.arg("--cpu").arg(cpu.to_string());
+    }
+    ServerProcess::start(&mut command)
+        .map_err(|error| io::Error::new(error.kind(), format!("{kind} did not start: {error}")))
+}
+
+/// Sends a form, and checks that the server has counted its bytes.
+fn send(server: &ServerProcess, block: &[u8], mebibytes: u32) -> io::Result<()> {
+    let mut stream = TcpStream::connect(server.address())?;
+    stream.set_read_timeout(Some(ANSWER_TIME_MAX))?;
+    let before = format!(
+        "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"f\"; filename=\"f\"\r\n\r\n"
+    );
+    let after = format!("\r\n--{BOUNDARY}--\r\n");
+    let bytes = block.len() * mebibytes as usize;
+    let head = format!(
+        "POST {PATH} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\
+         Content-Type: multipart/form-data; boundary={BOUNDARY}\r\nContent-Length: {}\r\n\r\n",
+        server.address(),
+        before.len() + bytes + after.len()
+    );
+    stream.write_all((head + &before).as_bytes())?;
+    for _ in 0..mebibytes {
+        stream.write_all(block)?;
+    }
+    stream.write_all(after.as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    if answer.ends_with(&format!("\r\n\r\n{bytes}")) {
+        return Ok(());
+    }
+    Err(io::Error::new(ErrorKind::InvalidData, answer))
+}
+
+/// A mebibyte that no compression and no search for a byte likes.
+fn random() -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    std::iter::repeat_with(next).take(BLOCK_BYTES / 8).flatten().collect()
+}
+
+/// A mebibyte of delimiters without their last letter.
+fn near_boundaries() -> Vec<u8> {
+    let near = format!("\r\n--{}", &BOUNDARY[..BOUNDARY.len() - 1]);
+    near.bytes().cycle().take(BLOCK_BYTES).collect()
+}
+
+/// A line of the process's status, in KiB.
+fn resident(process: &ServerProcess, name: &str) -> io::Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{}/status", process.id()))?;
+    let value = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let value = value.and_then(|value| value.trim().strip_suffix(" kB")?.parse().ok());
+    value.ok_or_else(|| io::Error::other(format!("no {name} in the status of a process")))
+}
+
+/// As browsers make it.
+const BOUNDARY: &str = "----WebKitFormBoundary7MA4YWxkTrZu0gW";
+
+const BLOCK_BYTES: usize = 1 << 20;
+
+/// Arbitrary: on loopback it takes milliseconds.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
