@@ -17,7 +17,7 @@ use rusqlite::{
 use serde::{Deserialize, Deserializer, Serialize};
 use straightline::sched::{OffloadConfig, OffloadPool};
 use straightline::web::{Html, Json, RequestExt, Router, get};
-use straightline::{IntoResponse, Problem, Request, StatusCode, header};
+use straightline::{ErrorContext, IntoResponse, Problem, Request, StatusCode, header};
 use straightline_examples::{ServerArgs, logger, run, serve};
 
 #[derive(Parser)]
@@ -321,7 +321,6 @@ fn router(store: &Arc<Store>) -> Router<Store> {
             "/todos/{id}",
             get(show).put(replace).patch(change).delete(remove).body_limit(BODY_BYTES_MAX),
         )
-        .fallback(|_: &mut Request| Problem::new(StatusCode::NOT_FOUND))
 }
 
 fn main() -> ExitCode {
@@ -329,8 +328,10 @@ fn main() -> ExitCode {
         let store = Store::open(&args.database)
             .map_err(|error| io::Error::other(format!("{}: {error}", args.database.display())))?;
         let store = Arc::new(store);
-        let report =
-            serve(args.server.server().logger(logger(slog::Level::Info)).build(router(&store))?)?;
+        let server = args.server.server().logger(logger(slog::Level::Info));
+        // Those of the router and the server too, such as 405.
+        let server = server.error_responses(|error: &ErrorContext<'_>| error.to_problem());
+        let report = serve(server.build(router(&store))?)?;
         store.close();
         Ok(report)
     })

@@ -204,7 +204,8 @@ fn what_does_not_fit_is_a_problem() {
         ("/", "GET, HEAD, OPTIONS"),
     ] {
         let refused = client.request(Method::from_bytes(b"LINK").expect("a method"), path).send();
-        refused.assert_status(405).assert_header("allow", allow);
+        assert_problem(&refused, 405, path);
+        refused.assert_header("allow", allow);
         client.options(path).send().assert_status(204).assert_header("allow", allow);
     }
     client.get("/todos").send().assert_json(&json!([{"id": 1, "title": "a", "done": false}]));

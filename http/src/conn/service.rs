@@ -7,7 +7,7 @@ use std::sync::Arc;
 use http::StatusCode;
 
 use super::next::{Next, ShardHandler, Wrapper};
-use crate::message::{Request, Response};
+use crate::message::{Problem, Request, Response};
 use crate::telemetry::Outcome;
 
 /// Makes the response for an error.
@@ -109,6 +109,27 @@ impl<'e> ErrorContext<'e> {
     /// What the client would be told: a line of text, without its line end.
     pub fn message(&self) -> &'e str {
         self.message
+    }
+
+    /// The error as [problem details](Problem). With it the error responses of a program are of
+    /// one form:
+    ///
+    /// ```
+    /// use straightline::{ErrorContext, Request, Server};
+    ///
+    /// Server::builder()
+    ///     .bind("127.0.0.1:0")
+    ///     .error_responses(|error: &ErrorContext<'_>| error.to_problem())
+    ///     .build(|_: &mut Request| "hi\n")?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn to_problem(&self) -> Problem {
+        let problem = Problem::new(self.status);
+        let reason = self.status.canonical_reason().unwrap_or_default();
+        if self.message.eq_ignore_ascii_case(reason) {
+            return problem;
+        }
+        problem.with_detail(self.message.to_owned())
     }
 
     /// Why there is an error, as far as the server knows: [`Outcome::Answered`] if the handler or a

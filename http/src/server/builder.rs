@@ -21,7 +21,7 @@ use crate::config::{
 };
 use crate::conn::{ErrorContext, Next};
 use crate::control::Port;
-use crate::message::{IntoResponse, Request, Response};
+use crate::message::{IntoResponse, Request};
 use crate::proto::Limits;
 use crate::telemetry::{AccessLogFormat, LogObserver, Observer};
 
@@ -385,18 +385,19 @@ impl ServerBuilder {
     /// Makes the bodies of the error responses (4xx and 5xx) that have no body of their own: those
     /// of the server, for malformed requests, timeouts, panics, overload and the like; and those of
     /// a handler or wrapper that returns only a [`StatusCode`](crate::StatusCode), a
-    /// [`BodyError`](crate::BodyError) or an error. Default: a line of text. [`ErrorContext`] says
-    /// more, and has an example.
+    /// [`BodyError`](crate::BodyError) or an error. Default: a line of text.
+    /// [`ErrorContext::to_problem`] makes problem details of all of them; [`ErrorContext`] says
+    /// more.
     ///
     /// It is also called once when the server is built, for the 503 that all rejected clients get.
     ///
     /// The function must not wait. If it panics, or its body is not in memory, the client gets the
     /// line of text.
-    pub fn error_responses(
+    pub fn error_responses<R: IntoResponse>(
         mut self,
-        respond: impl Fn(&ErrorContext<'_>) -> Response + Send + Sync + 'static,
+        respond: impl Fn(&ErrorContext<'_>) -> R + Send + Sync + 'static,
     ) -> Self {
-        self.plan.errors = Some(Arc::new(respond));
+        self.plan.errors = Some(Arc::new(move |error| respond(error).into_response()));
         self
     }
 

@@ -212,6 +212,29 @@ fn a_wrapper_that_is_late_itself_gets_its_own_time() {
 }
 
 #[test]
+fn problem_details_are_one_line() {
+    let (server, _heard) = heard(|builder| {
+        builder
+            .limits(Limits::default().with_field_line_bytes(64))
+            .error_responses(|error: &ErrorContext<'_>| error.to_problem())
+    });
+    let long = format!("GET / HTTP/1.1\r\nHost: a\r\nx: {}\r\n\r\n", "x".repeat(100));
+    let missing = "GET /none HTTP/1.1\r\nHost: a\r\n\r\n".to_owned();
+    for (request, status, body) in [
+        (missing, 404, r#"{"title":"Not Found","status":404}"#),
+        (
+            long,
+            431,
+            r#"{"title":"Request Header Fields Too Large","detail":"header line too long","status":431}"#,
+        ),
+    ] {
+        let answer = server.client().ask(request);
+        assert_eq!((answer.status, answer.text().trim_end()), (status, body));
+        assert_eq!(answer.field("content-type"), Some("application/problem+json"));
+    }
+}
+
+#[test]
 fn one_function_makes_the_bodies_of_all_error_responses() {
     let (server, _heard) = heard(|builder| {
         builder.limits(Limits::default().with_field_line_bytes(64)).error_responses(
