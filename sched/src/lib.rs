@@ -176,8 +176,8 @@
 //!
 //! - **On the shard's thread**: its fibers, one at a time, in the order in which they became ready.
 //!   All other closures that this crate takes run there too, except for the two cases below.
-//! - **On threads of a pool**: the jobs of [`offload`] and of [`fs`], on separate pools. The threads
-//!   start when there is a job, and end after they have been idle for a while.
+//! - **On threads of a pool**: the jobs of [`offload`] and of [`fs`], on separate pools. The
+//!   threads start when there is a job, and end after they have been idle for a while.
 //! - **On one thread of the process** (`straightline-watch`): the watchdog, and its calls of the
 //!   [`Reporter`]. It looks for fibers that keep their thread and for shards that do not poll for
 //!   events. It reports nothing if the limits in [`Config`] are `None`.

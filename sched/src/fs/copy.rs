@@ -27,8 +27,9 @@ use super::job::run_job;
 /// ```
 /// use straightline_sched::{self as sched, fs};
 ///
-/// # let path = std::env::temp_dir().join(format!("straightline-copy-{}", std::process::id()));
 /// sched::run(|| {
+/// #     let name = format!("straightline-copy-{}", std::process::id());
+/// #     let path = std::env::temp_dir().join(name);
 ///     let length = fs::copy("Cargo.toml", &path)?;
 ///     assert_eq!(fs::metadata(&path)?.len(), length);
 ///     fs::remove_file(&path)

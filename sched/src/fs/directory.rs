@@ -186,6 +186,6 @@ impl fmt::Debug for DirEntry {
     }
 }
 
-/// How many entries one job reads. Some kilobytes, so an iterator that is held for long needs little
-/// memory; arbitrary otherwise.
+/// How many entries one job reads. Some kilobytes, so an iterator that is held for long needs
+/// little memory; arbitrary otherwise.
 const BATCH: usize = 128;

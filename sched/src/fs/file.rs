@@ -11,14 +11,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::job::{PIECE_BYTES, run_job};
-use super::open_options::OpenOptions;
 use super::whole::text;
 
 /// As [`std::fs::File`]: an open file, whose calls block the fiber only.
 ///
-/// Each [`Read::read`] and [`Write::write`] is a job and moves at most 256 KiB, so put a `BufReader`
-/// or a `BufWriter` around the file for small pieces. [`Read::read_to_end`] moves a MiB in each job.
-/// A shared reference reads and writes as well.
+/// Each [`Read::read`] and [`Write::write`] is a job and moves at most 256 KiB, so put a
+/// `BufReader` or a `BufWriter` around the file for small pieces. [`Read::read_to_end`] moves a MiB
+/// in each job. A shared reference reads and writes as well.
 ///
 /// # Cancellation
 ///
@@ -33,8 +32,9 @@ use super::whole::text;
 /// use std::io::{Read, Seek, SeekFrom, Write};
 /// use straightline_sched::{self as sched, fs::File};
 ///
-/// # let path = std::env::temp_dir().join(format!("straightline-file-{}", std::process::id()));
 /// sched::run(|| {
+/// #     let name = format!("straightline-file-{}", std::process::id());
+/// #     let path = std::env::temp_dir().join(name);
 ///     let mut file = File::create_new(&path)?;
 ///     file.write_all(b"straight line")?;
 ///     file.sync_all()?;
@@ -58,13 +58,14 @@ impl File {
     ///
     /// # Blocking
     ///
-    /// As [`OpenOptions::open`].
+    /// As [`OpenOptions::open`](super::OpenOptions::open).
     ///
     /// # Errors
     ///
-    /// As [`OpenOptions::open`].
+    /// As [`OpenOptions::open`](super::OpenOptions::open).
     pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
-        OpenOptions::new().read(true).open(path)
+        let path = path.as_ref().to_owned();
+        run_job(move || fs::File::open(path)).map(Self::from)
     }
 
     /// As [`std::fs::File::create`]: opens a file to write it. It is made if it is not there, and
@@ -72,13 +73,14 @@ impl File {
     ///
     /// # Blocking
     ///
-    /// As [`OpenOptions::open`].
+    /// As [`OpenOptions::open`](super::OpenOptions::open).
     ///
     /// # Errors
     ///
-    /// As [`OpenOptions::open`].
+    /// As [`OpenOptions::open`](super::OpenOptions::open).
     pub fn create(path: impl AsRef<Path>) -> io::Result<Self> {
-        OpenOptions::new().write(true).create(true).truncate(true).open(path)
+        let path = path.as_ref().to_owned();
+        run_job(move || fs::File::create(path)).map(Self::from)
     }
 
     /// As [`std::fs::File::create_new`]: makes a file, and opens it to read and to write it. A file
@@ -86,19 +88,14 @@ impl File {
     ///
     /// # Blocking
     ///
-    /// As [`OpenOptions::open`].
+    /// As [`OpenOptions::open`](super::OpenOptions::open).
     ///
     /// # Errors
     ///
-    /// As [`OpenOptions::open`].
+    /// As [`OpenOptions::open`](super::OpenOptions::open).
     pub fn create_new(path: impl AsRef<Path>) -> io::Result<Self> {
-        OpenOptions::new().read(true).write(true).create_new(true).open(path)
-    }
-
-    /// How a file is to be opened: no option is set. Not a yield point.
-    #[must_use]
-    pub fn options() -> OpenOptions {
-        OpenOptions::new()
+        let path = path.as_ref().to_owned();
+        run_job(move || fs::File::create_new(path)).map(Self::from)
     }
 
     /// std's file. Not a yield point.
@@ -186,8 +183,8 @@ impl File {
         self.run(fs::File::sync_all)
     }
 
-    /// As [`std::fs::File::sync_data`]: waits until the disk has the bytes, and of the metadata only
-    /// what is needed to read them.
+    /// As [`std::fs::File::sync_data`]: waits until the disk has the bytes, and that part of the
+    /// metadata without which they cannot be read.
     ///
     /// # Blocking
     ///
@@ -200,8 +197,8 @@ impl File {
         self.run(fs::File::sync_data)
     }
 
-    /// As [`FileExt::read_at`]: reads from `offset` on. The file's position does not count, and does
-    /// not move.
+    /// As [`FileExt::read_at`]: reads from `offset` on. The file's position does not count, and
+    /// does not move.
     ///
     /// # Blocking
     ///
@@ -276,8 +273,9 @@ impl File {
     /// ```
     /// use straightline_sched::{self as sched, fs};
     ///
-    /// # let path = std::env::temp_dir().join(format!("straightline-at-{}", std::process::id()));
     /// sched::run(|| {
+    /// #     let name = format!("straightline-at-{}", std::process::id());
+    /// #     let path = std::env::temp_dir().join(name);
     ///     let file = fs::File::create(&path)?;
     ///     file.write_all_at(b"line", 9)?;
     ///     file.write_all_at(b"straight ", 0)?;
@@ -390,8 +388,8 @@ impl Read for &File {
         }
     }
 
-    /// As [`read_to_end`](Self::read_to_end). Without UTF-8 it is an error, and `buffer` stays as it
-    /// was.
+    /// As [`read_to_end`](Self::read_to_end). Without UTF-8 it is an error, and `buffer` stays as
+    /// it was.
     fn read_to_string(&mut self, buffer: &mut String) -> io::Result<usize> {
         let mut bytes = Vec::new();
         let count = self.read_to_end(&mut bytes)?;

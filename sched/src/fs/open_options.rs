@@ -14,8 +14,9 @@ use super::job::run_job;
 /// use std::io::Write;
 /// use straightline_sched::{self as sched, fs};
 ///
-/// # let path = std::env::temp_dir().join(format!("straightline-options-{}", std::process::id()));
 /// sched::run(|| {
+/// #     let name = format!("straightline-options-{}", std::process::id());
+/// #     let path = std::env::temp_dir().join(name);
 ///     let mut log = fs::OpenOptions::new().append(true).create(true).mode(0o600).open(&path)?;
 ///     writeln!(log, "begun")?;
 ///     fs::remove_file(&path)
@@ -86,6 +87,15 @@ impl OpenOptions {
     pub fn open(&self, path: impl AsRef<Path>) -> io::Result<File> {
         let (options, path) = (self.std.clone(), path.as_ref().to_owned());
         run_job(move || options.open(path)).map(File::from)
+    }
+}
+
+impl File {
+    /// As [`std::fs::File::options`]: how a file is to be opened. No option is set. Not a yield
+    /// point.
+    #[must_use]
+    pub fn options() -> OpenOptions {
+        OpenOptions::new()
     }
 }
 

@@ -137,8 +137,9 @@ pub fn canonicalize(path: impl AsRef<Path>) -> io::Result<PathBuf> {
 /// ```
 /// use straightline_sched::{self as sched, fs};
 ///
-/// # let path = std::env::temp_dir().join(format!("straightline-read-link-{}", std::process::id()));
 /// sched::run(|| {
+/// #     let name = format!("straightline-read-link-{}", std::process::id());
+/// #     let path = std::env::temp_dir().join(name);
 ///     fs::symlink("Cargo.toml", &path)?;
 ///     assert_eq!(fs::read_link(&path)?.to_str(), Some("Cargo.toml"));
 ///     fs::remove_file(&path)
@@ -167,8 +168,9 @@ pub fn read_link(path: impl AsRef<Path>) -> io::Result<PathBuf> {
 /// ```
 /// use straightline_sched::{self as sched, fs};
 ///
-/// # let path = std::env::temp_dir().join(format!("straightline-create-dir-{}", std::process::id()));
 /// sched::run(|| {
+/// #     let name = format!("straightline-create-dir-{}", std::process::id());
+/// #     let path = std::env::temp_dir().join(name);
 ///     fs::create_dir(&path)?;
 ///     fs::remove_dir(&path)
 /// })?;
@@ -196,8 +198,9 @@ pub fn create_dir(path: impl AsRef<Path>) -> io::Result<()> {
 /// ```
 /// use straightline_sched::{self as sched, fs};
 ///
-/// # let path = std::env::temp_dir().join(format!("straightline-create-dir-all-{}", std::process::id()));
 /// sched::run(|| {
+/// #     let name = format!("straightline-create-dir-all-{}", std::process::id());
+/// #     let path = std::env::temp_dir().join(name);
 ///     fs::create_dir_all(path.join("a/b"))?;
 ///     fs::create_dir_all(path.join("a/b"))?; // is there already
 ///     fs::remove_dir_all(&path)
@@ -226,8 +229,9 @@ pub fn create_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
 /// ```
 /// use straightline_sched::{self as sched, fs};
 ///
-/// # let path = std::env::temp_dir().join(format!("straightline-remove-file-{}", std::process::id()));
 /// sched::run(|| {
+/// #     let name = format!("straightline-remove-file-{}", std::process::id());
+/// #     let path = std::env::temp_dir().join(name);
 ///     fs::write(&path, "")?;
 ///     fs::remove_file(&path)
 /// })?;
@@ -255,8 +259,9 @@ pub fn remove_file(path: impl AsRef<Path>) -> io::Result<()> {
 /// ```
 /// use straightline_sched::{self as sched, fs};
 ///
-/// # let path = std::env::temp_dir().join(format!("straightline-remove-dir-{}", std::process::id()));
 /// sched::run(|| {
+/// #     let name = format!("straightline-remove-dir-{}", std::process::id());
+/// #     let path = std::env::temp_dir().join(name);
 ///     fs::create_dir(&path)?;
 ///     fs::remove_dir(&path)
 /// })?;
@@ -284,8 +289,9 @@ pub fn remove_dir(path: impl AsRef<Path>) -> io::Result<()> {
 /// ```
 /// use straightline_sched::{self as sched, fs};
 ///
-/// # let path = std::env::temp_dir().join(format!("straightline-remove-dir-all-{}", std::process::id()));
 /// sched::run(|| {
+/// #     let name = format!("straightline-remove-dir-all-{}", std::process::id());
+/// #     let path = std::env::temp_dir().join(name);
 ///     fs::create_dir_all(path.join("a/b"))?;
 ///     fs::remove_dir_all(&path)
 /// })?;
@@ -314,8 +320,9 @@ pub fn remove_dir_all(path: impl AsRef<Path>) -> io::Result<()> {
 /// ```
 /// use straightline_sched::{self as sched, fs};
 ///
-/// # let path = std::env::temp_dir().join(format!("straightline-rename-{}", std::process::id()));
 /// sched::run(|| {
+/// #     let name = format!("straightline-rename-{}", std::process::id());
+/// #     let path = std::env::temp_dir().join(name);
 ///     fs::write(&path, "new")?;
 ///     let to = path.with_extension("conf");
 ///     fs::rename(&path, &to)?;
@@ -345,8 +352,9 @@ pub fn rename(from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<()> {
 /// ```
 /// use straightline_sched::{self as sched, fs};
 ///
-/// # let path = std::env::temp_dir().join(format!("straightline-hard-link-{}", std::process::id()));
 /// sched::run(|| {
+/// #     let name = format!("straightline-hard-link-{}", std::process::id());
+/// #     let path = std::env::temp_dir().join(name);
 ///     fs::write(&path, "")?;
 ///     let link = path.with_extension("link");
 ///     fs::hard_link(&path, &link)?;
@@ -377,9 +385,10 @@ pub fn hard_link(original: impl AsRef<Path>, link: impl AsRef<Path>) -> io::Resu
 /// ```
 /// use straightline_sched::{self as sched, fs};
 ///
-/// # let path = std::env::temp_dir().join(format!("straightline-symlink-{}", std::process::id()));
 /// sched::run(|| {
-///     fs::symlink("Cargo.toml", &path)?;
+/// #     let name = format!("straightline-symlink-{}", std::process::id());
+/// #     let path = std::env::temp_dir().join(name);
+///     fs::symlink(fs::canonicalize("Cargo.toml")?, &path)?;
 ///     assert!(fs::metadata(&path)?.is_file());
 ///     fs::remove_file(&path)
 /// })?;
@@ -407,8 +416,9 @@ pub fn symlink(original: impl AsRef<Path>, link: impl AsRef<Path>) -> io::Result
 /// ```
 /// use straightline_sched::{self as sched, fs};
 ///
-/// # let path = std::env::temp_dir().join(format!("straightline-permissions-{}", std::process::id()));
 /// sched::run(|| {
+/// #     let name = format!("straightline-permissions-{}", std::process::id());
+/// #     let path = std::env::temp_dir().join(name);
 ///     fs::write(&path, "")?;
 ///     let mut permissions = fs::metadata(&path)?.permissions();
 ///     permissions.set_readonly(true);

@@ -109,8 +109,9 @@ pub(super) fn text(bytes: Vec<u8>) -> io::Result<String> {
 /// ```
 /// use straightline_sched::{self as sched, fs};
 ///
-/// # let path = std::env::temp_dir().join(format!("straightline-write-{}", std::process::id()));
 /// sched::run(|| {
+/// #     let name = format!("straightline-write-{}", std::process::id());
+/// #     let path = std::env::temp_dir().join(name);
 ///     fs::write(&path, "a line\n")?;
 ///     assert_eq!(fs::read(&path)?, b"a line\n");
 ///     fs::remove_file(&path)

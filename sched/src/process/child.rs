@@ -213,8 +213,9 @@ impl Child {
         Ok(Output { status: self.wait()?, stdout, stderr })
     }
 
-    /// Kills the child (SIGKILL), or its group ([`Command::kill_group`](super::Command::kill_group)).
-    /// A child that was waited for is over, and this does nothing. Not a yield point.
+    /// Kills the child (SIGKILL), or its group
+    /// ([`Command::kill_group`](super::Command::kill_group)). A child that was waited for is over,
+    /// and this does nothing. Not a yield point.
     ///
     /// # Errors
     ///

@@ -191,8 +191,8 @@ impl Command {
         self
     }
 
-    /// How many bytes [`output`](Self::output) and [`Child::wait_with_output`] take from each of the
-    /// two streams. More is an error, and drops the child. Default: 16 MiB, arbitrary;
+    /// How many bytes [`output`](Self::output) and [`Child::wait_with_output`] take from each of
+    /// the two streams. More is an error, and drops the child. Default: 16 MiB, arbitrary;
     /// `usize::MAX` is no limit.
     ///
     /// ```

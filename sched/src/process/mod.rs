@@ -24,8 +24,8 @@
 //!
 //! # What differs from std
 //!
-//! - **A [`Child`] that is dropped is killed**, if it has not ended. A handler that is cancelled, or
-//!   past its deadline, unwinds and drops its child, and must not leave a program behind.
+//! - **A [`Child`] that is dropped is killed**, if it has not ended. A handler that is cancelled,
+//!   or past its deadline, unwinds and drops its child, and must not leave a program behind.
 //!   [`Command::kill_on_drop`] turns that off.
 //! - **A child that has ended is reaped**, also when its `Child` is dropped: no zombie is left. A
 //!   thread of the process does that, and ends when there is no such child.
@@ -47,9 +47,10 @@
 //! # Threads and signals
 //!
 //! A program is started on a thread of the pool of [`offload`](crate::offload), because the start
-//! blocks its thread until the system has loaded the program: about a millisecond, and much longer
-//! on a slow disk. What a child inherits from the *thread*, such as the mask of signals, comes from
-//! there. Linux's `PR_SET_PDEATHSIG` is of no use: it would kill the child when the thread ends.
+//! blocks its thread until the system has loaded the program: for 0.4 ms, longer on a slow disk,
+//! and for many milliseconds if a large process asks for another user. What a child inherits from
+//! the *thread*, such as the mask of signals, comes from there. Linux's `PR_SET_PDEATHSIG` is of no
+//! use: it would kill the child when the thread ends.
 //!
 //! On Linux a wait for a child's end is a wait for a descriptor (`pidfd_open`). On other systems,
 //! and where the process has no more descriptors, the fiber looks again and again, at first after a

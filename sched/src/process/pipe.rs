@@ -172,12 +172,12 @@ macro_rules! impl_reader {
 /// use straightline_sched::{self as sched, process::{Command, Stdio}};
 ///
 /// sched::run(|| {
-///     let command = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).clone();
-///     let mut child = command.spawn()?;
+///     let mut child =
+///         Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
 ///     let (mut to_child, mut from_child) =
 ///         (child.stdin.take().unwrap(), child.stdout.take().unwrap());
 ///     let echo = sched::scope(|s| {
-///         s.spawn(move || to_child.write_all(&[b'x'; 1_000_000])); // and its end
+///         s.spawn(move || to_child.write_all(&vec![b'x'; 1_000_000])); // and its end
 ///         let mut echo = Vec::new();
 ///         from_child.read_to_end(&mut echo).map(|_| echo)
 ///     })?;
@@ -240,9 +240,8 @@ impl Write for ChildStdin {
 /// use straightline_sched::{self as sched, process::{Command, Stdio}};
 ///
 /// sched::run(|| {
-///     let mut child = Command::new("sh").args(["-c", "echo a; echo b"])
-///         .stdout(Stdio::piped())
-///         .spawn()?;
+///     let mut child =
+///         Command::new("sh").args(["-c", "echo a; echo b"]).stdout(Stdio::piped()).spawn()?;
 ///     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
 ///     assert_eq!(lines.collect::<Result<Vec<_>, _>>()?, ["a", "b"]);
 ///     child.wait()?;

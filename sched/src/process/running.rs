@@ -59,12 +59,11 @@ impl Running {
             return Ok(());
         }
         let process = self.process();
-        if self.policy.kills_group {
-            kill_process_group(process, signal)?;
-        } else {
-            kill_process(process, signal)?;
+        // A child that has joined another group is no longer in its own one.
+        if self.policy.kills_group && kill_process_group(process, signal).is_ok() {
+            return Ok(());
         }
-        Ok(())
+        Ok(kill_process(process, signal)?)
     }
 
     pub(super) fn process(&mut self) -> Pid {

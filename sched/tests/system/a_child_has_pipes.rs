@@ -13,7 +13,7 @@ use straightline_sched::sync::{Flag, select};
 fn piped(program: &str, args: &[&str]) -> Child {
     let mut command = Command::new(program);
     command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped());
-    command.spawn().unwrap()
+    command.spawn().expect("the program is there")
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn a_full_pipe_makes_its_writer_wait_and_no_other_fiber() {
     run(|| {
         let mut child = piped("sh", &["-c", "read line; cat"]);
         let (mut to, mut from) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-        let writer = sched::spawn(move || to.write_all(&[b'x'; 500_000]));
+        let writer = sched::spawn(move || to.write_all(&vec![b'x'; 500_000]));
         for _ in 0..100 {
             sched::yield_now();
         }

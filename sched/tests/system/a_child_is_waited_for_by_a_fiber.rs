@@ -110,6 +110,42 @@ fn a_program_that_cannot_start_is_an_error() {
     });
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_wait_is_a_wait_for_a_descriptor() {
+    run(|| {
+        let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        let to = child.stdin.take().unwrap();
+        let waiter = sched::spawn(move || child.wait());
+        sched::yield_now();
+        let is_parked = |info: &sched::FiberInfo| info.to_string().contains("to read from");
+        assert!(sched::inspect().iter().any(is_parked), "{:?}", sched::inspect());
+        drop(to);
+        waiter.join().unwrap().unwrap();
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_wait_succeeds_when_there_are_no_more_descriptors() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    in_a_process(|| {
+        on_a_shard(|| {
+            let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+            let to = child.stdin.take().unwrap();
+            let limit = Rlimit { current: Some(0), ..getrlimit(Resource::Nofile) };
+            setrlimit(Resource::Nofile, limit).unwrap();
+            assert!(std::fs::File::open("/dev/null").is_err());
+            let waiter = sched::spawn(move || child.wait());
+            sched::sleep(Duration::from_millis(10));
+            assert!(!waiter.is_finished());
+            drop(to);
+            assert!(waiter.join().unwrap().unwrap().success());
+        });
+    });
+}
+
 #[test]
 fn a_child_that_was_reaped_by_others_is_an_error() {
     in_a_process(|| {

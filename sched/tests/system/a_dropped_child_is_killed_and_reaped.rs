@@ -44,7 +44,7 @@ fn a_cancel_kills_the_child() {
             move || {
                 let child = cat().spawn().unwrap();
                 id.set(child.id());
-                sched::park();
+                sched::sleep(Duration::MAX);
                 drop(child);
             }
         });
@@ -108,7 +108,7 @@ fn a_child_may_go_on_behind_its_drop() {
 
 #[cfg(target_os = "linux")]
 fn descriptors() -> usize {
-    fs::read_dir("/proc/self/fd").unwrap().count()
+    fs::read_dir("/proc/self/fd").expect("Linux has it").count()
 }
 
 /// The children of this process, also those that are zombies.
@@ -120,7 +120,8 @@ fn children() -> usize {
         let behind_name = stat.rsplit(") ").next().unwrap_or_default();
         behind_name.split(' ').nth(1) == Some(&own)
     };
-    fs::read_dir("/proc").unwrap().filter(|entry| entry.as_ref().is_ok_and(is_child)).count()
+    let processes = fs::read_dir("/proc").expect("Linux has it");
+    processes.filter(|entry| entry.as_ref().is_ok_and(is_child)).count()
 }
 
 #[cfg(target_os = "linux")]
@@ -165,7 +166,7 @@ fn children_that_are_dropped_leave_nothing() {
 
 #[cfg(target_os = "linux")]
 fn has_thread(name: &str) -> bool {
-    let names = fs::read_dir("/proc/self/task").unwrap().filter_map(Result::ok);
+    let names = fs::read_dir("/proc/self/task").expect("Linux has it").filter_map(Result::ok);
     names
         .filter_map(|task| fs::read_to_string(task.path().join("comm")).ok())
         .any(|comm| comm.trim() == name)

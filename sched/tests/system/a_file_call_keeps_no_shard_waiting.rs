@@ -109,7 +109,7 @@ fn a_destructor_of_a_fiber_that_unwinds_changes_no_file() {
         let writes = WritesAtDrop(path.clone(), Rc::clone(&was_refused));
         let fiber = sched::spawn(move || {
             let _writes = writes;
-            sched::park();
+            sched::sleep(Duration::MAX);
         });
         sched::yield_now();
         fiber.cancel();

@@ -10,7 +10,7 @@ use straightline_sched as sched;
 const PIECE: usize = 1 << 20;
 
 fn bytes(count: usize) -> Vec<u8> {
-    (0..count).map(|index| (index % 251) as u8).collect()
+    (0..251).cycle().take(count).collect()
 }
 
 #[test]
