@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::job::{PIECE_BYTES, run_job};
-use super::whole::text;
+use super::text::text;
 
 /// As [`std::fs::File`]: an open file, whose calls block the fiber only.
 ///

@@ -76,6 +76,7 @@ mod file;
 mod job;
 mod open_options;
 mod paths;
+mod text;
 mod whole;
 
 pub use copy::copy;

@@ -4,10 +4,11 @@
 //! job, and a long file does not keep a thread of the pool after its caller has left.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use super::job::{PIECE_BYTES, run_job};
+use super::text::text;
 
 /// As [`std::fs::read`]: the bytes of a file.
 ///
@@ -82,12 +83,6 @@ fn read_piece(file: File, mut bytes: Vec<u8>) -> io::Result<(Option<File>, Vec<u
 /// ```
 pub fn read_to_string(path: impl AsRef<Path>) -> io::Result<String> {
     text(read(path)?)
-}
-
-/// The bytes as text, or std's error.
-pub(super) fn text(bytes: Vec<u8>) -> io::Result<String> {
-    String::from_utf8(bytes)
-        .map_err(|_| io::Error::new(ErrorKind::InvalidData, "stream did not contain valid UTF-8"))
 }
 
 /// As [`std::fs::write`]: makes a file of these bytes. A file that is there loses what it contains.

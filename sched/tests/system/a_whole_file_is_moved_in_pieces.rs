@@ -10,7 +10,9 @@ use straightline_sched as sched;
 const PIECE: usize = 1 << 20;
 
 fn bytes(count: usize) -> Vec<u8> {
-    (0..251).cycle().take(count).collect()
+    let mut bytes = (0..251).collect::<Vec<u8>>().repeat(count / 251 + 1);
+    bytes.truncate(count);
+    bytes
 }
 
 #[test]
