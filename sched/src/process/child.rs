@@ -115,17 +115,12 @@ impl Child {
     pub fn wait(&mut self) -> io::Result<ExitStatus> {
         drop(self.stdin.take());
         checkpoint();
-        loop {
-            if let Some(status) = self.running.try_wait()? {
-                return Ok(status);
-            }
-            #[cfg(target_os = "linux")]
-            if let Some(exit) = self.exit_source() {
-                exit.wait(Interest::Read)?;
-                continue;
-            }
-            return self.wait_by_polling();
+        #[cfg(target_os = "linux")]
+        while self.running.try_wait()?.is_none() {
+            let Some(exit) = self.exit_source() else { break };
+            exit.wait(Interest::Read)?;
         }
+        self.wait_by_polling()
     }
 
     /// The descriptor of the process; `None` if the system gives none.
@@ -139,7 +134,7 @@ impl Child {
         self.exit.as_ref()
     }
 
-    /// The wait where no descriptor tells the end.
+    /// The wait where no descriptor tells the end; nothing to wait for if the end is known.
     fn wait_by_polling(&mut self) -> io::Result<ExitStatus> {
         let mut pause = PAUSE_MIN;
         loop {

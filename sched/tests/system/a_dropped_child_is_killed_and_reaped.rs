@@ -24,14 +24,12 @@ fn cat() -> Command {
 #[test]
 fn a_deadline_kills_the_child() {
     run(|| {
-        let id = Rc::new(Cell::new(0));
-        let late = sched::deadline(Duration::from_millis(10), || {
-            let mut child = Command::new("sleep").arg("1000").spawn().unwrap();
-            id.set(child.id());
-            child.wait()
-        });
+        let mut child = Command::new("sleep").arg("1000").spawn().unwrap();
+        let id = child.id();
+        assert!(is_running(id));
+        let late = sched::deadline(Duration::from_millis(10), move || child.wait());
         assert!(late.is_err());
-        until("the child is gone", || !is_running(id.get()));
+        until("the child is gone", || !is_running(id));
     });
 }
 
