@@ -388,7 +388,7 @@ impl Read for &File {
         }
     }
 
-    /// As [`read_to_end`](Self::read_to_end). Without UTF-8 it is an error, and `buffer` stays as
+    /// As `read_to_end`. Without UTF-8 it is an error, and `buffer` stays as
     /// it was.
     fn read_to_string(&mut self, buffer: &mut String) -> io::Result<usize> {
         let mut bytes = Vec::new();

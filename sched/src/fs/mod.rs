@@ -39,7 +39,8 @@
 //! thread until then: nothing can stop a thread in the middle of a system call. So after an unwind:
 //!
 //! - A change (a `write`, a `rename`, a `remove_file`) may have happened, or may happen a moment
-//!   later.
+//!   later. So a file may appear after every destructor has run. If a destructor removes it, make
+//!   the file inside of [`uncancellable`](crate::uncancellable).
 //! - The position of a [`File`] may have moved, although the caller got no bytes. Seek, or use
 //!   [`File::read_at`] and [`File::write_at`], which have no position.
 //! - What a function reads, writes or copies as a whole is moved in pieces. Such a call stops

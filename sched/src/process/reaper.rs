@@ -9,7 +9,7 @@
 //! second as a zombie costs nothing.
 
 use std::process::{self, Child};
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 use std::thread;
 use std::time::Duration;
 
@@ -17,54 +17,63 @@ use parking_lot::{Condvar, Mutex};
 
 /// Takes a child that has not been waited for. Not a yield point.
 pub(super) fn reap_later(child: Child) {
-    let mut state = REAPER.state.lock();
-    if state.process != process::id() {
-        // After a fork: neither the children nor the thread are this process's.
-        *state = State::new();
-    }
+    let reaper = Reaper::of_process();
+    let mut state = reaper.state.lock();
     state.orphans.push(child);
     if state.has_thread {
-        REAPER.came.notify_one();
+        reaper.came.notify_one();
         return;
     }
     // If the system refuses a thread, the next child that comes tries again.
     let thread = thread::Builder::new().name("reap-children".to_owned());
-    state.has_thread = thread.spawn(reap_all).is_ok();
+    state.has_thread = thread.spawn(|| reaper.reap_all()).is_ok();
 }
 
 struct Reaper {
+    process: u32,
     state: Mutex<State>,
     /// Notified when a child has come.
     came: Condvar,
+    /// The reaper in a process that was forked from this one: that has neither the children nor the
+    /// thread, and perhaps a lock that the thread held.
+    forked: OnceLock<Box<Reaper>>,
 }
 
+#[derive(Default)]
 struct State {
-    process: u32,
     orphans: Vec<Child>,
     has_thread: bool,
 }
 
-static REAPER: LazyLock<Reaper> =
-    LazyLock::new(|| Reaper { state: Mutex::new(State::new()), came: Condvar::new() });
-
-impl State {
+impl Reaper {
     fn new() -> Self {
-        Self { process: process::id(), orphans: Vec::new(), has_thread: false }
+        let state = Mutex::new(State::default());
+        let process = process::id();
+        Self { process, state, came: Condvar::new(), forked: OnceLock::new() }
     }
-}
 
-fn reap_all() {
-    let mut state = REAPER.state.lock();
-    let mut pause = PAUSE_MIN;
-    loop {
-        // An error means that another part of the program has reaped the child.
-        state.orphans.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
-        if state.orphans.is_empty() {
-            *state = State::new();
-            return;
+    fn of_process() -> &'static Self {
+        static FIRST: OnceLock<Reaper> = OnceLock::new();
+        let (mut own, process) = (FIRST.get_or_init(Self::new), process::id());
+        while own.process != process {
+            own = own.forked.get_or_init(|| Box::new(Self::new()));
         }
-        let has_come = !REAPER.came.wait_for(&mut state, pause).timed_out();
-        pause = if has_come { PAUSE_MIN } else { (pause * 2).min(PAUSE_MAX) };
+        own
+    }
+
+    fn reap_all(&self) {
+        let mut state = self.state.lock();
+        let mut pause = PAUSE_MIN;
+        loop {
+            // An error means that another part of the program has reaped the child.
+            state.orphans.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
+            if state.orphans.is_empty() {
+                *state = State::default();
+                return;
+            }
+            let has_come = !self.came.wait_for(&mut state, pause).timed_out();
+            pause = if has_come { PAUSE_MIN } else { (pause * 2).min(PAUSE_MAX) };
+        }
     }
 }
 

@@ -17,7 +17,9 @@ struct Part {
 impl Part {
     fn create(folder: &Path) -> io::Result<Self> {
         let path = folder.join(format!(".{:016x}", sched::random_u64()));
-        Ok(Self { file: File::create_new(&path)?, path })
+        // If a cancellation ended this wait, the file could appear after every destructor has run.
+        let file = sched::uncancellable(|| File::create_new(&path))?;
+        Ok(Self { path, file })
     }
 }
 
