@@ -72,7 +72,8 @@
 //!
 //! - this crate: the server, requests and responses;
 //! - [`net`]: std's socket types on fibers;
-//! - [`sched`]: the fibers themselves.
+//! - [`sched`]: the fibers themselves;
+//! - [`fs`] and [`process`]: std's files and child processes, for fibers.
 //!
 //! # Asynchronous crates
 //!
@@ -123,6 +124,7 @@ pub use straightline_net::Transport;
 #[cfg(any(feature = "tokio-io", feature = "futures-io"))]
 pub use straightline_net::compat;
 pub use straightline_sched as sched;
+pub use straightline_sched::{fs, process};
 #[cfg(feature = "_tls")]
 pub use straightline_tls as tls;
 

@@ -68,7 +68,8 @@
 //! ```
 //!
 //! **Blocking calls and futures.** [`offload`] runs a call that would block the thread on a pool of
-//! threads; [`block_on`] waits for a future.
+//! threads; [`block_on`] waits for a future. [`fs`] and [`process`] have std's files and child
+//! processes, so that these do not block the thread either.
 //!
 //! ```
 //! # use straightline_sched as sched;
@@ -175,8 +176,8 @@
 //!
 //! - **On the shard's thread**: its fibers, one at a time, in the order in which they became ready.
 //!   All other closures that this crate takes run there too, except for the two cases below.
-//! - **On threads of a pool**: the jobs of [`offload`]. The threads start when there is a job, and
-//!   end after they have been idle for a while.
+//! - **On threads of a pool**: the jobs of [`offload`] and of [`fs`], on separate pools. The
+//!   threads start when there is a job, and end after they have been idle for a while.
 //! - **On one thread of the process** (`straightline-watch`): the watchdog, and its calls of the
 //!   [`Reporter`]. It looks for fibers that keep their thread and for shards that do not poll for
 //!   events. It reports nothing if the limits in [`Config`] are `None`.
@@ -212,11 +213,13 @@ mod block_on;
 mod core;
 mod driver;
 mod fiber;
+pub mod fs;
 pub mod guide;
 #[cfg(feature = "slog")]
 mod log;
 mod offload;
 mod primitives;
+pub mod process;
 mod queued_writer;
 mod shard_bound;
 mod shard_local;

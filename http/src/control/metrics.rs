@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use straightline_sched::{OffloadPool, OffloadStats, StatKind, Stats, sim};
+use straightline_sched::{OffloadPool, OffloadStats, StatKind, Stats, fs, sim};
 
 use super::shared::Shared;
 use crate::config::{Phase, Timeout};
@@ -37,6 +37,8 @@ pub struct Metrics {
     /// The numbers of the pool of [`sched::offload`](straightline_sched::offload), which the whole
     /// process shares.
     pub offload: OffloadStats,
+    /// The numbers of the pool of [`fs`](straightline_sched::fs), which the whole process shares.
+    pub files: OffloadStats,
     /// Shards whose listeners are lent to other shards: their threads are
     /// [busy](crate::ServerBuilder::busy_limit), or were until a moment ago.
     pub busy: usize,
@@ -68,11 +70,8 @@ impl Metrics {
             latencies: shared.shards.latencies(),
             routes: shared.shards.routes(),
             shards: shared.shards.stats(),
-            offload: if sim::is_simulated() {
-                OffloadStats::default()
-            } else {
-                OffloadPool::global().stats()
-            },
+            offload: pool_stats(OffloadPool::global),
+            files: pool_stats(fs::pool),
             busy: shared.shards.busy(),
             stuck: shared.shards.stuck(),
             listeners_lent: shared.loans.count(),
@@ -227,12 +226,22 @@ impl Metrics {
                 text.counters(&full_name(&format!("{name}_total")), help, "shard", values);
             }
         }
-        let OffloadStats { threads, queued, lost, abandoned, refused, .. } = self.offload;
-        let name = |rest: &str| format!("straightline_offload_{rest}");
-        text.gauge(&name("threads"), "Threads of the offload pool.", threads);
-        text.gauge(&name("queued"), "Jobs that wait for a thread.", queued);
-        text.gauge(&name("lost"), "Threads whose job goes on without its caller.", lost);
-        text.counter(&name("abandoned_total"), "Jobs whose caller had left.", abandoned);
-        text.counter(&name("rejected_total"), "Jobs that were refused.", refused);
+        put_pool(text, "offload", &self.offload);
+        put_pool(text, "files", &self.files);
     }
+}
+
+/// The numbers of one of the process's pools. A simulation does not use these.
+fn pool_stats(pool: impl FnOnce() -> &'static OffloadPool) -> OffloadStats {
+    if sim::is_simulated() { OffloadStats::default() } else { pool().stats() }
+}
+
+fn put_pool(text: &mut Exposition, pool: &str, stats: &OffloadStats) {
+    let OffloadStats { threads, queued, lost, abandoned, refused, .. } = stats;
+    let name = |rest: &str| format!("straightline_{pool}_{rest}");
+    text.gauge(&name("threads"), &format!("Threads of the pool of `{pool}`."), threads);
+    text.gauge(&name("queued"), "Jobs that wait for a thread.", queued);
+    text.gauge(&name("lost"), "Threads whose job goes on without its caller.", lost);
+    text.counter(&name("abandoned_total"), "Jobs whose caller had left.", abandoned);
+    text.counter(&name("rejected_total"), "Jobs that were refused.", refused);
 }

@@ -150,8 +150,8 @@ impl<'r> Body<'r> {
     /// The body's errors hold a [`BodyError`], all others are the writer's.
     ///
     /// ```
-    /// use std::{fs::File, io};
-    /// use straightline::Request;
+    /// use std::io;
+    /// use straightline::{Request, fs::File};
     ///
     /// fn save(request: &mut Request) -> io::Result<u64> {
     ///     request.body().copy_to(&mut File::create("upload")?)

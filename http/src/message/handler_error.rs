@@ -18,8 +18,7 @@ use crate::body_error::BodyError;
 /// [`Response`](crate::Response).
 ///
 /// ```
-/// use std::fs;
-/// use straightline::{HandlerError, IntoResponse, Request, StatusCode};
+/// use straightline::{HandlerError, IntoResponse, Request, StatusCode, fs};
 ///
 /// fn total(request: &mut Request) -> Result<String, HandlerError> {
 ///     let Some(name) = request.query() else {

@@ -184,10 +184,10 @@ impl Problem {
     /// The error behind the problem, for the log: the client does not see it.
     ///
     /// ```
-    /// use straightline::{Problem, Request, StatusCode};
+    /// use straightline::{Problem, Request, StatusCode, fs};
     ///
     /// fn report(_: &mut Request) -> Result<String, Problem> {
-    ///     std::fs::read_to_string("/var/lib/reports/today").map_err(|error| {
+    ///     fs::read_to_string("/var/lib/reports/today").map_err(|error| {
     ///         Problem::new(StatusCode::SERVICE_UNAVAILABLE)
     ///             .with_detail("Today's report is not ready.")
     ///             .with_source(error)

@@ -131,8 +131,8 @@ impl Response {
     /// can be read, as in `/proc`, is read to its end, and its length is not announced.
     ///
     /// If a part of the file is not in memory, the system reads it from the disk, and the shard
-    /// waits meanwhile. So read rarely used files on a slow disk with
-    /// [`sched::offload`](straightline_sched::offload) instead.
+    /// waits meanwhile. So make a response of a rarely used file on a slow disk by
+    /// [`reader`](Self::reader) with an [`fs::File`](straightline_sched::fs::File) instead.
     ///
     /// # Errors
     ///

@@ -11,6 +11,7 @@ mod hostile_values;
 mod listeners;
 mod local;
 mod operating;
+mod programs;
 mod proxies;
 mod sharing;
 mod stopping;

@@ -96,6 +96,7 @@ fn metrics_say_what_has_happened() {
     assert_eq!(client.get("/panic").status, 500);
     assert_eq!(server.client().ask("G@T / HTTP/1.1\r\n\r\n").status, 400);
     wait_for_latencies(&server, 5);
+    assert!(straightline::fs::exists("Cargo.toml").unwrap());
     let metrics = server.handle.metrics();
     assert_eq!(metrics.counters, server.handle.counters());
     let (median, p99) = (metrics.latencies.quantile(0.5), metrics.latencies.quantile(0.99));
@@ -116,6 +117,8 @@ fn metrics_say_what_has_happened() {
         ("straightline_request_duration_seconds_bucket{le=\"+Inf\"}", 5.0),
         ("straightline_ready", 1.0),
         ("straightline_replacements_total", 0.0),
+        ("straightline_offload_lost", 0.0),
+        ("straightline_files_lost", 0.0),
     ] {
         assert_eq!(samples.get(name), Some(&value), "{name} of {samples:#?}");
     }
@@ -125,6 +128,7 @@ fn metrics_say_what_has_happened() {
         "straightline_sched_longest_turn_seconds{shard=\"0\"}",
         "straightline_read_bytes_total",
         "straightline_written_bytes_total",
+        "straightline_files_threads",
     ] {
         assert!(samples.get(name).is_some_and(|value| *value > 0.0), "{name} of {samples:#?}");
     }

@@ -77,6 +77,8 @@ pub(crate) const BUILDINGS: &[Building<'_>] = &[
         "sched/src/",
         &[
             "lib.rs  guide.rs",
+            "process/",
+            "fs/",
             "shard_thread.rs  shard_local.rs  shard_bound.rs  block_on.rs  offload/",
             "sim/  sync/  log.rs  tracing.rs",
             "core/",

@@ -24,6 +24,7 @@ const ALLOWED: &[(&str, &str, &str)] = &[
         "FiberBuilder",
         "`spawn_scoped` takes a `Scope`, which spawns by it",
     ),
+    ("sched/src/fs/file.rs", "File", "`options` gives an `OpenOptions`, which opens files"),
     (
         "tls/src/config/reloadable.rs",
         "TlsConfig",

@@ -6,11 +6,13 @@
 #![cfg(target_os = "linux")]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::common::{own_process::in_a_process, unless_it_hangs};
+use straightline_sched::process::{Command, Stdio};
 use straightline_sched::{self as sched, Config, OffloadPool, Report, Reporter};
 
 /// Forks a process that runs `body`, and returns whether `body` returned true. The process must not
@@ -80,6 +82,34 @@ fn the_shards_of_a_child_are_watched() {
             };
             assert!(is_reported());
             assert!(forked(is_reported));
+        });
+    });
+}
+
+#[test]
+fn a_child_reaps_its_own_children() {
+    in_a_process(|| {
+        unless_it_hangs(|| {
+            let is_reaped = || {
+                let id = sched::run(|| {
+                    Command::new("sleep").arg("1000").spawn().expect("it is there").id()
+                });
+                let (process, begin) = (format!("/proc/{id}"), Instant::now());
+                while Path::new(&process).exists() && begin.elapsed() < HANGS_AFTER / 2 {
+                    thread::sleep(Duration::from_millis(1));
+                }
+                !Path::new(&process).exists()
+            };
+            // So the parent's thread has work at the fork.
+            let stdin = sched::run(|| {
+                let mut command = Command::new("cat");
+                command.stdin(Stdio::piped()).kill_on_drop(false);
+                command.spawn().expect("it is there").stdin.take()
+            });
+            assert!(is_reaped());
+            assert!(forked(is_reaped));
+            assert!(forked(|| forked(is_reaped)), "twice");
+            drop(stdin);
         });
     });
 }

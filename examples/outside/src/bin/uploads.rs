@@ -1,43 +1,32 @@
 //! Uploads: `PUT /NAME` streams its body to a file, which appears when it is complete.
 
-use std::env;
-use std::fs::{self, File};
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::{env, io};
 
+use straightline::fs::{self, File};
 use straightline::{
     HandlerError, IntoResponse, Limits, Method, Request, Response, Server, StatusCode, sched,
 };
 
-/// A file that another thread writes, because a disk may be slow.
+/// A file that has not got its name yet.
 struct Part {
     path: PathBuf,
-    file: Arc<File>,
+    file: File,
 }
 
 impl Part {
     fn create(folder: &Path) -> io::Result<Self> {
         let path = folder.join(format!(".{:016x}", sched::random_u64()));
-        Ok(Self { file: Arc::new(File::create_new(&path)?), path })
-    }
-}
-
-impl Write for Part {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let (file, bytes) = (Arc::clone(&self.file), bytes.to_vec());
-        sched::offload(move || (&*file).write(&bytes))?
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        let file = Arc::clone(&self.file);
-        sched::offload(move || file.sync_all())?
+        // If a cancellation ended this wait, the file could appear after every destructor has run.
+        let file = sched::uncancellable(|| File::create_new(&path))?;
+        Ok(Self { path, file })
     }
 }
 
 impl Drop for Part {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path); // unless it has its name
+        // Unless it has its name. By std, because a fiber that unwinds may not wait for a job.
+        let _ = std::fs::remove_file(&self.path);
     }
 }
 
@@ -51,8 +40,8 @@ fn upload(request: &mut Request, folder: &Path) -> Result<Response, HandlerError
     };
     let media_type = request.headers().content_type().unwrap_or("bytes");
     let mut part = Part::create(folder)?;
-    let count = request.body().copy_to(&mut part)?;
-    part.flush()?;
+    let count = request.body().copy_to(&mut part.file)?;
+    part.file.sync_all()?;
     fs::rename(&part.path, folder.join(name))?;
     let text = format!("{name}: {count} bytes of {media_type}\n");
     Ok((StatusCode::CREATED, text).into_response())

@@ -31,8 +31,8 @@ use crate::proto::Headers;
 /// repeated.
 ///
 /// ```
-/// use std::{fs::File, io};
-/// use straightline::web::Part;
+/// use std::io;
+/// use straightline::{fs::File, web::Part};
 ///
 /// /// Saves a file in flat memory, whatever its size.
 /// fn save(part: &mut Part<'_>) -> io::Result<u64> {
