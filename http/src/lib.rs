@@ -115,6 +115,8 @@ mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod web;
+#[cfg(feature = "websocket")]
+pub mod websocket;
 mod wire;
 mod with_fields;
 
