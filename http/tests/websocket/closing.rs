@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::common::serve;
 use crate::common::simulated::{assert_between, secs, simulated, simulated_to_its_end};
-use crate::peer::{CLOSE, FIN, PING, Peer, close, close_payload, frame, text};
+use crate::peer::{CLOSE, FIN, PING, Peer, close, close_payload, eventually, frame, text};
 use straightline::net::TcpStream;
 use straightline::sched::{self, sim};
 use straightline::websocket::{CloseCode, Error, Incoming, WebSocket, WebSocketCounters, upgrade};
@@ -183,9 +183,7 @@ fn a_connection_that_ends_without_a_close_is_a_failure() {
     let server = serve(handler);
     let peer = Peer::open(&server, "/");
     drop(peer);
-    while WebSocketCounters::of(&server.handle).open > 0 {
-        std::thread::yield_now();
-    }
+    assert!(eventually(|| WebSocketCounters::of(&server.handle).open == 0));
     server.handle.shutdown();
     let counters = server.join();
     assert_eq!((counters.aborted, counters.panicked), (1, 0));

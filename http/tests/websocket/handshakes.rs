@@ -1,7 +1,7 @@
 //! Which requests become a WebSocket, and how the others are refused.
 
 use crate::common::{Client, Running, serve};
-use crate::peer::{Peer, handshake, text};
+use crate::peer::{Peer, eventually, handshake, text};
 use straightline::websocket::{Endpoint, Origins, WebSocket, WebSocketCounters, upgrade};
 use straightline::{Request, Response};
 
@@ -169,9 +169,7 @@ fn connections_are_bounded_and_a_place_is_given_back() {
     assert_eq!(server.client().ask(handshake("/")).status, 503);
     assert_eq!(WebSocketCounters::of(&server.handle).open, 2);
     first.close();
-    while WebSocketCounters::of(&server.handle).open == 2 {
-        std::thread::yield_now();
-    }
+    assert!(eventually(|| WebSocketCounters::of(&server.handle).open < 2));
     let third = Peer::open(&server, "/");
     assert_eq!(server.client().ask(handshake("/")).status, 503);
     drop((second, third));

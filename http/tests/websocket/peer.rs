@@ -2,6 +2,8 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::common::Running;
 
@@ -63,6 +65,18 @@ pub(crate) fn close(code: u16, reason: impl AsRef<[u8]>) -> Vec<u8> {
 
 pub(crate) fn close_payload(code: u16, reason: impl AsRef<[u8]>) -> Vec<u8> {
     [&code.to_be_bytes()[..], reason.as_ref()].concat()
+}
+
+/// Whether that comes true, for a state that nothing announces.
+pub(crate) fn eventually(condition: impl Fn() -> bool) -> bool {
+    let end = Instant::now() + Duration::from_secs(30);
+    while !condition() {
+        if Instant::now() > end {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    true
 }
 
 /// What the server has sent: the first byte of the frame, and its payload.

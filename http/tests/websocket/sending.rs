@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use crate::common::{Running, serve};
-use crate::peer::{BINARY, FIN, PING, PONG, Peer, frame, text};
+use crate::peer::{BINARY, FIN, PING, PONG, Peer, eventually, frame, text};
 use straightline::sched;
 use straightline::websocket::{
     Endpoint, Error, Sender, SlowReceiver, WebSocket, WebSocketCounters,
@@ -76,9 +76,7 @@ fn a_sender_waits_for_a_client_that_reads_late() {
     let server = serve_with(Endpoint::new(), |socket| Ok(flood(socket, 300)?));
     let mut peer = Peer::open(&server, "/");
     // The sender has to wait before anything is read: 19 MB are more than the buffers have room for.
-    while WebSocketCounters::of(&server.handle).sent < 2 {
-        std::thread::yield_now();
-    }
+    assert!(eventually(|| WebSocketCounters::of(&server.handle).sent >= 2));
     for _ in 0..300 {
         let (first, payload) = peer.next().expect("a message");
         assert!(first == FIN | BINARY && payload == piece());
