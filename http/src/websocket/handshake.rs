@@ -22,10 +22,11 @@ pub(super) fn agree(
     protocols: &[String],
     origins: &Origins,
 ) -> Result<Agreed, Response> {
-    if *request.method() != Method::GET {
+    let is_get = *request.method() == Method::GET;
+    if !is_get && *request.method() != Method::HEAD {
         return Err(Response::method_not_allowed(&[Method::GET]));
     }
-    if !request.asks_to_upgrade("websocket") {
+    if !is_get || !request.asks_to_upgrade("websocket") {
         return Err(upgrade_required("this is a WebSocket: the request must ask to upgrade\n"));
     }
     let headers = request.headers();

@@ -81,10 +81,14 @@ mod socket;
 mod writer;
 
 pub use close::{CloseCode, CloseFrame};
+#[cfg(feature = "internals")]
+pub(crate) use decoder::{Decoder, Item, Violation};
 pub use endpoint::{Endpoint, upgrade};
 pub use error::Error;
 pub use message::{Message, Text};
 pub use numbers::WebSocketCounters;
 pub use origins::Origins;
+#[cfg(feature = "internals")]
+pub(crate) use settings::FrameLimits;
 pub use settings::SlowReceiver;
 pub use socket::{Incoming, Sender, WebSocket};

@@ -145,3 +145,91 @@ impl Outgoing {
         self.head.bytes().len() + self.payload.len() - self.sent
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use quickcheck::quickcheck;
+
+    use super::super::frame::ReceivedHead;
+    use super::*;
+
+    /// Sends at most `count` bytes, and appends them to `sent`.
+    fn send(outbox: &mut Outbox, count: usize, sent: &mut Vec<u8>) {
+        let mut slices = [IoSlice::new(&[]); 3];
+        let filled = outbox.fill(&mut slices);
+        let bytes = slices[..filled].concat();
+        let count = count.min(bytes.len());
+        sent.extend_from_slice(&bytes[..count]);
+        outbox.advance(count);
+    }
+
+    /// The frames, which are whole.
+    fn frames(mut bytes: &[u8]) -> Vec<(FrameKind, Vec<u8>)> {
+        let mut frames = Vec::new();
+        while !bytes.is_empty() {
+            let (head, length) = ReceivedHead::parse(bytes).expect("known").expect("whole");
+            let (frame, rest) =
+                bytes.split_at(length + usize::try_from(head.length).expect("fits"));
+            frames.push((head.kind, frame[length..].to_vec()));
+            bytes = rest;
+        }
+        frames
+    }
+
+    quickcheck! {
+        /// Each step adds a frame, or sends some bytes.
+        fn frames_are_whole_and_messages_keep_their_order(steps: Vec<(u8, u16)>) -> bool {
+            let (mut outbox, mut sent) = (Outbox::default(), Vec::new());
+            let (mut messages, mut last_pong) = (Vec::new(), None);
+            for (kind, size) in steps {
+                let payload = Bytes::from(vec![kind; usize::from(size % 300)]);
+                match kind % 5 {
+                    0 => {
+                        messages.push((FrameKind::Binary, payload.to_vec()));
+                        outbox.push(FrameKind::Binary, payload);
+                    }
+                    1 => {
+                        let payload = payload.slice(..payload.len().min(125));
+                        last_pong = Some(payload.to_vec());
+                        outbox.push(FrameKind::Pong, payload);
+                    }
+                    2 => outbox.push(FrameKind::Ping, Bytes::new()),
+                    _ => send(&mut outbox, usize::from(size), &mut sent),
+                }
+            }
+            outbox.push(FrameKind::Close, Bytes::new());
+            outbox.push(FrameKind::Binary, Bytes::from_static(b"late"));
+            while !outbox.is_empty() {
+                send(&mut outbox, 100, &mut sent);
+            }
+            let frames = frames(&sent);
+            let of = |kinds: &[FrameKind]| -> Vec<_> {
+                frames.iter().filter(|frame| kinds.contains(&frame.0)).cloned().collect()
+            };
+            messages.push((FrameKind::Close, Vec::new()));
+            let pongs = of(&[FrameKind::Pong]);
+            of(&[FrameKind::Binary, FrameKind::Close]) == messages
+                && pongs.last().map(|pong| pong.1.clone()) == last_pong
+                && outbox.bytes() == 0
+        }
+    }
+
+    #[test]
+    fn pongs_do_not_pile_up() {
+        let mut outbox = Outbox::default();
+        for nth in 0..1000_u16 {
+            outbox.push(FrameKind::Pong, Bytes::copy_from_slice(&nth.to_be_bytes()));
+        }
+        let mut sent = Vec::new();
+        send(&mut outbox, 1, &mut sent); // one of them has begun
+        outbox.push(FrameKind::Pong, Bytes::from_static(b"newest"));
+        while !outbox.is_empty() {
+            send(&mut outbox, 100, &mut sent);
+        }
+        let expected = [
+            (FrameKind::Pong, 999_u16.to_be_bytes().to_vec()),
+            (FrameKind::Pong, b"newest".into()),
+        ];
+        assert_eq!(frames(&sent), expected);
+    }
+}
