@@ -132,12 +132,12 @@ fn join(request: &mut Request, rooms: &Rooms, endpoint: &Endpoint) -> Result<Res
     }
     let rooms = rooms.clone();
     // The member joins when the WebSocket is open, and not for a request that is refused.
-    Ok(endpoint.upgrade(request, move |socket| match rooms.join(room, name) {
-        Some(member) => member.converse(socket),
-        None => {
-            socket.close(CloseCode::TRY_AGAIN_LATER, "no room is left");
-            Ok(())
+    Ok(endpoint.upgrade(request, move |socket| {
+        if let Some(member) = rooms.join(room, name) {
+            return member.converse(socket);
         }
+        socket.close(CloseCode::TRY_AGAIN_LATER, "no room is left");
+        Ok(())
     }))
 }
 
@@ -146,7 +146,7 @@ fn list(rooms: &Rooms) -> Response {
     let rooms = rooms.lock();
     let counts =
         rooms.iter().map(|(name, room)| json!({"name": name, "members": room.members.len()}));
-    let list = serde_json::Value::from_iter(counts);
+    let list: serde_json::Value = counts.collect();
     drop(rooms);
     list.to_string().into_response().content_type("application/json")
 }

@@ -46,7 +46,7 @@ fn decode(frames: &[u8], step: usize) -> (Vec<Item>, Option<Violation>) {
         let mut rest = &mut piece[..];
         while !rest.is_empty() {
             let (count, item) = match decoder.decode(rest) {
-                Ok(decoded) => decoded,
+                Ok(result) => result,
                 Err(violation) => return (items, Some(violation)),
             };
             assert!(count > 0 || item.is_some(), "no progress");

@@ -87,7 +87,8 @@ impl CloseFrame {
     /// The payload of a Close frame. A reason that is too long is cut behind its last whole
     /// character.
     pub(super) fn payload(code: CloseCode, reason: &str) -> Bytes {
-        let end = reason.floor_char_boundary(REASON_BYTES_MAX);
+        let most = reason.len().min(REASON_BYTES_MAX);
+        let end = (0..=most).rev().find(|end| reason.is_char_boundary(*end)).unwrap_or(0);
         let code = code.0.to_be_bytes();
         [&code[..], &reason.as_bytes()[..end]].concat().into()
     }

@@ -157,7 +157,7 @@ mod tests {
     fn send(outbox: &mut Outbox, count: usize, sent: &mut Vec<u8>) {
         let mut slices = [IoSlice::new(&[]); 3];
         let filled = outbox.fill(&mut slices);
-        let bytes = slices[..filled].concat();
+        let bytes: Vec<u8> = slices[..filled].iter().flat_map(|slice| slice.to_vec()).collect();
         let count = count.min(bytes.len());
         sent.extend_from_slice(&bytes[..count]);
         outbox.advance(count);

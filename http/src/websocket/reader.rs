@@ -111,14 +111,14 @@ impl Reader {
 
     fn decode(&self, bytes: &mut [u8]) -> Result<(usize, Option<Item>), ReadFault> {
         let mut decoder = self.decoder.borrow_mut();
-        let decoded = decoder.decode(bytes).map_err(ReadFault::Violation)?;
+        let result = decoder.decode(bytes).map_err(ReadFault::Violation)?;
         let mut held = self.held.borrow_mut();
         match decoder.held() {
             0 => held.set(0),
             bytes if !held.try_grow_to(bytes) => return Err(ReadFault::ShortOfMemory),
             _ => {}
         }
-        Ok(decoded)
+        Ok(result)
     }
 }
 

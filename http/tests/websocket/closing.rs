@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::common::serve;
-use crate::common::simulated::{assert_between, secs, simulated, simulated_to_its_end};
+use crate::common::simulated::{assert_between, secs, simulated, simulated_to_its_end, time_since};
 use crate::peer::{CLOSE, FIN, PING, Peer, close, close_payload, eventually, frame, text};
 use straightline::net::TcpStream;
 use straightline::sched::{self, sim};
@@ -81,7 +81,7 @@ fn a_client_that_answers_ends_it_at_once() {
             // What was on its way is dropped, and not answered.
             peer.send([text("crossing"), frame(FIN | PING, "crossing"), close(1008, "")].concat());
             assert_eq!(peer.next(), None);
-            assert_between(sim::elapsed() - since, Duration::ZERO, secs(1));
+            assert_between(time_since(since), Duration::ZERO, secs(1));
         },
     );
 }
@@ -103,7 +103,7 @@ fn a_client_that_never_answers_is_disconnected() {
                     peer.send(text("I did not hear that"));
                 }
                 assert_eq!(peer.next(), None);
-                assert_between(sim::elapsed() - since, secs(5), secs(7));
+                assert_between(time_since(since), secs(5), secs(7));
             },
         );
         assert_eq!(counters.panicked, 0);
@@ -126,7 +126,7 @@ fn a_drain_closes_with_1001() {
                     peer.send(close(1001, ""));
                     assert_eq!(peer.next(), None);
                 }
-                assert_between(sim::elapsed() - since, Duration::ZERO, secs(1));
+                assert_between(time_since(since), Duration::ZERO, secs(1));
                 assert_eq!(WebSocketCounters::of(server).open, 0);
             },
         );
@@ -146,7 +146,7 @@ fn a_drain_does_not_wait_for_a_client_that_does_not_answer() {
             server.shutdown();
             assert_eq!(close_of(&mut peer).0, 1001);
             assert_eq!(peer.next(), None);
-            assert_between(sim::elapsed() - since, secs(5), secs(7));
+            assert_between(time_since(since), secs(5), secs(7));
             let counters = WebSocketCounters::of(server);
             assert_eq!((counters.open, counters.unanswered_closes), (0, 1));
         },

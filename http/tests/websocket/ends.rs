@@ -4,7 +4,7 @@ use std::io;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use crate::common::simulated::{assert_between, secs, simulated, simulated_to_its_end};
+use crate::common::simulated::{assert_between, secs, simulated, simulated_to_its_end, time_since};
 use crate::common::{Running, serve};
 use crate::peer::{FIN, Peer, TEXT, close, eventually, frame, text};
 use straightline::net::TcpStream;
@@ -18,6 +18,12 @@ fn wait_until_closed(server: &Running) {
         WebSocketCounters::of(&server.handle).open == 0 && counters.accepted == counters.closed
     };
     assert!(eventually(is_closed), "{:?}", server.handle.counters());
+}
+
+/// Receives until the conversation is closed.
+fn listen(socket: &mut WebSocket) -> Result<(), Error> {
+    while socket.receive()?.is_some() {}
+    Ok(())
 }
 
 /// The message comes in single bytes, and each wait for one of them is unwound.
@@ -60,8 +66,7 @@ fn a_deadline_of_the_whole_conversation_ends_it() {
         || {
             |request: &mut Request| {
                 upgrade(request, |mut socket| {
-                    let whole = || Ok::<_, Error>(while socket.receive()?.is_some() {});
-                    match sched::deadline(secs(10), whole) {
+                    match sched::deadline(secs(10), || listen(&mut socket)) {
                         Ok(result) => Ok(result?),
                         Err(sched::DeadlineExceeded) => Ok(()),
                     }
@@ -73,7 +78,7 @@ fn a_deadline_of_the_whole_conversation_ends_it() {
             let mut peer = Peer::over(TcpStream::connect(address).expect("it listens"), "/");
             let (_, payload) = peer.next().expect("a Close frame");
             assert_eq!(payload, b"\x03\xe8");
-            assert_between(sim::elapsed() - since, secs(10), secs(11));
+            assert_between(time_since(since), secs(10), secs(11));
             peer.send(close(1000, ""));
             assert_eq!(peer.next(), None);
         },
@@ -102,7 +107,7 @@ fn the_end_of_a_drain_cancels_with_1001() {
             server.shutdown();
             let (_, payload) = peer.next().expect("a Close frame");
             assert_eq!(payload, b"\x03\xe9");
-            assert_between(sim::elapsed() - since, secs(3), secs(4));
+            assert_between(time_since(since), secs(3), secs(4));
         },
     );
     assert_eq!(counters.force_closed, 1);
@@ -197,9 +202,7 @@ fn an_end_is_an_event() {
                 }
             })
         },
-        |request: &mut Request| {
-            upgrade(request, |mut socket| Ok(while socket.receive()?.is_some() {}))
-        },
+        |request: &mut Request| upgrade(request, |mut socket| Ok(listen(&mut socket)?)),
     );
     let mut peer = Peer::open(&server, "/");
     peer.send(close(4000, ""));

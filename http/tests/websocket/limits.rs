@@ -118,7 +118,10 @@ fn messages_count_as_memory_of_the_server() {
     let server = crate::common::serve_with(
         |builder| builder.capacity(Capacity::default().with_memory_bytes(8 << 20)),
         move |request: &mut Request| {
-            endpoint.upgrade(request, |mut socket| Ok(while socket.receive()?.is_some() {}))
+            endpoint.upgrade(request, |mut socket| {
+                while socket.receive()?.is_some() {}
+                Ok(())
+            })
         },
     );
     let mut peer = Peer::open(&server, "/");

@@ -44,11 +44,11 @@ fn head(first: u8, mask_bit: u8, length: usize) -> Vec<u8> {
     match length {
         0..126 => bytes.push(mask_bit | u8::try_from(length).expect("a byte")),
         126..65_536 => {
-            bytes.push(mask_bit | 126);
+            bytes.push(mask_bit | 0x7e);
             bytes.extend_from_slice(&u16::try_from(length).expect("two bytes").to_be_bytes());
         }
         _ => {
-            bytes.push(mask_bit | 127);
+            bytes.push(mask_bit | 0x7f);
             bytes.extend_from_slice(&(length as u64).to_be_bytes());
         }
     }

@@ -2,9 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::SocketAddr;
-use std::time::Duration;
 
-use crate::common::simulated::{assert_between, secs, simulated};
+use crate::common::simulated::{assert_between, secs, simulated, time_since};
 use crate::peer::{CLOSE, FIN, PING, PONG, Peer, close_payload, frame, text};
 use straightline::net::TcpStream;
 use straightline::sched::{self, sim};
@@ -44,11 +43,6 @@ fn open(address: SocketAddr, path: &str) -> Peer<TcpStream> {
     Peer::over(TcpStream::connect(address).expect("the server listens"), path)
 }
 
-/// Time passes, and with it what is on its way.
-fn elapsed(since: Duration) -> Duration {
-    sim::elapsed() - since
-}
-
 const IDLE: (u8, &[u8]) = (FIN | CLOSE, b"\x03\xf0idle");
 
 #[test]
@@ -62,13 +56,13 @@ fn a_silent_client_gets_pings_and_then_the_end() {
                 let mut peer = open(address, path);
                 for nth in 1..=2 {
                     assert_eq!(peer.next(), Some((FIN | PING, Vec::new())));
-                    assert_between(elapsed(since), secs(25 * nth), secs(25 * nth + 1));
+                    assert_between(time_since(since), secs(25 * nth), secs(25 * nth + 1));
                 }
                 let (first, payload) = peer.next().expect("a Close frame");
                 assert_eq!((first, &payload[..]), IDLE);
-                assert_between(elapsed(since), secs(60), secs(61));
+                assert_between(time_since(since), secs(60), secs(61));
                 assert_eq!(peer.next(), None);
-                assert_between(elapsed(since), secs(60), secs(63));
+                assert_between(time_since(since), secs(60), secs(63));
             },
         );
         assert_eq!((counters.aborted, counters.panicked), (1, 0), "{path}");
@@ -122,10 +116,10 @@ fn the_times_are_settings() {
             let since = sim::elapsed();
             let mut peer = open(address, "/quick");
             assert_eq!(peer.next().expect("a Ping").0, FIN | PING);
-            assert_between(elapsed(since), secs(2), secs(3));
+            assert_between(time_since(since), secs(2), secs(3));
             assert_eq!(peer.next().expect("a Ping").0, FIN | PING);
             assert_eq!(peer.next().expect("a Close frame").1, IDLE.1);
-            assert_between(elapsed(since), secs(5), secs(6));
+            assert_between(time_since(since), secs(5), secs(6));
             let mut peer = open(address, "/silent");
             sched::sleep(secs(100_000));
             peer.send(text("still here"));
