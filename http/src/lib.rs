@@ -68,6 +68,10 @@
 //! writes a line for each request. [`ServerHandle::inspect`] lists every fiber with its request
 //! line.
 //!
+//! # WebSockets
+//!
+//! With the feature `websocket`, the module `websocket` opens WebSockets in handlers.
+//!
 //! # The layers
 //!
 //! - this crate: the server, requests and responses;

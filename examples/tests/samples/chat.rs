@@ -86,7 +86,8 @@ const CLICKS: &str = r"(async () => {
             await new Promise((resolve) => setTimeout(resolve, 20));
         }
     };
-    const texts = (list) => [...document.querySelectorAll(`#${list} li`)].map((li) => li.textContent);
+    const items = (list) => [...document.querySelectorAll(`#${list} li`)];
+    const texts = (list) => items(list).map((item) => item.textContent);
     const join = (room, name) => {
         document.querySelector('#room').value = room;
         document.querySelector('#name').value = name;

@@ -115,7 +115,7 @@ mod tests {
 
     quickcheck! {
         /// Frames that are mostly valid, which random bytes are not.
-        fn frames_of_any_kind_hold_the_properties(step: u8, frames: Vec<(u8, u8, Vec<u8>)>) -> bool {
+        fn frames_of_any_kind_hold_them(step: u8, frames: Vec<(u8, u8, Vec<u8>)>) -> bool {
             let mut data = vec![step];
             for (kind, mask, payload) in frames {
                 let opcodes = [0x01, 0x81, 0x02, 0x82, 0x00, 0x00, 0x80, 0x80, 0x89, 0x8a];

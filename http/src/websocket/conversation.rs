@@ -1,8 +1,8 @@
 //! A conversation with one client: what is received and sent, its timers, and how it ends.
 //!
 //! The state only advances, from `Open` by `Closing` (the Close frame was sent, and the client's is
-//! awaited) to `Over`. The fiber that receives does all of it: it answers Pings, sends its own, sees
-//! the drain, and keeps the times. A program that does not receive has no timers.
+//! awaited) to `Over`. The fiber that receives does all of it: it answers Pings, sends its own,
+//! sees the drain, and keeps the times. A program that does not receive has no timers.
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, ErrorKind};

@@ -30,11 +30,11 @@
 //! | [a message](Endpoint::message_bytes), and [a frame](Endpoint::frame_bytes) | 1 MiB | 1009 |
 //! | [the queue of a client](Endpoint::send_queue_bytes) | 64 KiB | the [policy](SlowReceiver) |
 //! | Pongs that wait | one | the newest Ping counts |
-//! | [silence](Endpoint::idle_timeout) | 60 s, with a [Ping](Endpoint::ping_interval) after 25 s | 1008 |
+//! | [silence](Endpoint::idle_timeout) | 60 s; a [Ping](Endpoint::ping_interval) after 25 s | 1008 |
 //! | [a client that takes nothing](Endpoint::write_timeout) | 30 s | disconnected |
 //! | [the answer to a Close frame](Endpoint::close_timeout) | 5 s | disconnected |
 //! | [connections](Endpoint::connections) | the server's | 503 |
-//! | memory of incomplete messages and of queues | the [server's](crate::Capacity::memory_bytes) | 1013 |
+//! | memory for messages that come or wait | [server's](crate::Capacity::memory_bytes) | 1013 |
 //!
 //! A conversation at rest has no buffer: its memory is its fiber's.
 //!
@@ -58,8 +58,8 @@
 //! client sends Pings and reads nothing; it keeps a read buffer for each connection; and it reads
 //! inside of the call that waits, so an unwind would lose bytes.
 //!
-//! From the bottom up: `message`, `close`, `error`, `origins` and `settings` are values, `frame` the
-//! heads of frames; `decoder` makes items of bytes and `outbox` is what waits to be sent, both
+//! From the bottom up: `message`, `close`, `error`, `origins` and `settings` are values, `frame`
+//! the heads of frames; `decoder` makes items of bytes and `outbox` is what waits to be sent, both
 //! without a socket; `reader` and `writer` are the directions of a socket; `conversation` has the
 //! timers and the end, and `socket` is the program's view of it; `handshake` checks a request, and
 //! `endpoint` brings them together. `numbers` counts.

@@ -1,8 +1,8 @@
 //! What is to be sent, in its order, without a socket.
 //!
 //! Three rules bound it. Messages are added only while there is room. There is one Pong at most: a
-//! newer Ping replaces what the older one asked for (RFC 6455 section 5.5.3), so a client that sends
-//! Pings and reads nothing makes it no longer. And nothing comes behind a Close frame. A frame of
+//! newer Ping replaces what the older one asked for (RFC 6455 section 5.5.3), so a client that
+//! sends Pings and reads nothing makes it no longer. And nothing comes behind a Close frame. A frame of
 //! which a part has been sent is always sent to its end, before any other.
 
 use std::collections::VecDeque;

@@ -18,8 +18,8 @@ use crate::config::Peer;
 ///
 /// # What it does by itself
 ///
-/// While a fiber waits in [`receive`](Self::receive) or [`receive_or`](Self::receive_or), the socket
-/// answers Pings, sends its own, and ends with [`Error::Idle`] if nothing comes. When the server
+/// While a fiber waits in [`receive`](Self::receive) or [`receive_or`](Self::receive_or), the
+/// socket answers Pings, sends its own, and ends with [`Error::Idle`] if nothing comes. When the server
 /// drains, it closes the conversation with 1001. A program that does not receive for long does none
 /// of that, and its client may think that it is gone: such a program has a fiber that receives.
 ///
@@ -223,9 +223,9 @@ impl WebSocket {
     }
 
     /// Set from the moment when the drain of this shard begins, as
-    /// [`Request::draining`](crate::Request::draining). Only a program that waits for something else
-    /// than the client needs it: a call that receives closes the conversation by itself. Not a yield
-    /// point.
+    /// [`Request::draining`](crate::Request::draining). Only a program that waits for something
+    /// else than the client needs it: a call that receives closes the conversation by itself. Not a
+    /// yield point.
     pub fn draining(&self) -> FlagReader {
         self.conversation.draining()
     }

@@ -75,7 +75,7 @@ fn a_client_that_does_not_read_is_disconnected() {
 fn a_sender_waits_for_a_client_that_reads_late() {
     let server = serve_with(Endpoint::new(), |socket| Ok(flood(&socket, 300)?));
     let mut peer = Peer::open(&server, "/");
-    // The sender has to wait before anything is read: 19 MB are more than the buffers have room for.
+    // The sender has to wait before anything is read: the buffers have no room for 19 MB.
     assert!(eventually(|| WebSocketCounters::of(&server.handle).sent >= 2));
     for _ in 0..300 {
         let (first, payload) = peer.next().expect("a message");
@@ -132,8 +132,8 @@ fn the_queue_is_bounded() {
     }
 }
 
-/// A client that sends Pings and reads nothing costs one Pong. The Pings end when the socket is full:
-/// the server goes on reading them, and the memory that the server counts stays flat.
+/// A client that sends Pings and reads nothing costs one Pong. The server goes on reading, and the
+/// memory that the server counts stays flat.
 #[test]
 fn pings_of_a_client_that_does_not_read_stay_flat() {
     let server = serve_with(Endpoint::new(), |mut socket| {
