@@ -172,7 +172,7 @@ impl Endpoint {
     /// use straightline::{Request, StatusCode};
     ///
     /// let greet = |socket: WebSocket| Ok(socket.send("hello")?);
-    /// let mut request = Request::builder().path("/greet").build()?;
+    /// let mut request = Request::builder().target("/greet").build()?;
     /// let response = Endpoint::new().upgrade(&mut request, greet);
     /// assert_eq!(response.status(), StatusCode::UPGRADE_REQUIRED); // it asked for a page
     /// # Ok::<(), straightline::InvalidRequest>(())
