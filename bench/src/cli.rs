@@ -25,6 +25,8 @@ use crate::report;
 use crate::serve::{self, Kind};
 #[cfg(feature = "tls")]
 use crate::tls;
+#[cfg(feature = "peers")]
+use crate::websocket;
 
 /// Measures the server beside its peers.
 ///
@@ -69,6 +71,15 @@ enum Command {
     /// Measures how long routers take to find and call a handler, beside axum and bare `matchit`
     #[cfg(feature = "peers")]
     Dispatch(DispatchArgs),
+    /// Measures WebSockets that rest and WebSockets that echo, beside axum
+    ///
+    /// Exits with 1 if a server gave a wrong answer.
+    #[cfg(feature = "peers")]
+    Websocket(WebsocketArgs),
+    /// Is one of the servers of `websocket`
+    #[cfg(feature = "peers")]
+    #[command(hide = true)]
+    ServeWebsocket(ServeWebsocketArgs),
     /// Is one of the servers of `json`
     #[cfg(feature = "peers")]
     #[command(hide = true)]
@@ -204,8 +215,40 @@ struct MultipartArgs {
 
 #[cfg(feature = "peers")]
 #[derive(Args)]
+struct WebsocketArgs {
+    /// How often each server is loaded with each length of messages
+    #[arg(long, value_name = "N", default_value = "5")]
+    #[arg(value_parser = value_parser!(u32).range(1..=ROUNDS_MAX))]
+    rounds: u32,
+    /// How long a server is loaded each time
+    #[arg(long, value_name = "S", default_value = "2", value_parser = seconds)]
+    seconds: Duration,
+    /// Connections at a time
+    #[arg(long, value_name = "C", default_value = "64")]
+    #[arg(value_parser = value_parser!(u16).range(1..=CONNECTIONS_MAX))]
+    connections: u16,
+    /// How many conversations rest
+    #[arg(long, value_name = "C", default_value = "2000")]
+    #[arg(value_parser = value_parser!(u16).range(10..=CONNECTIONS_MAX))]
+    idle: u16,
+    /// One round of 0.3 s: shows that everything works; the figures mean nothing
+    #[arg(long, conflicts_with_all = ["rounds", "seconds", "idle"])]
+    quick: bool,
+}
+
+#[cfg(feature = "peers")]
+#[derive(Args)]
 struct ServeMultipartArgs {
     server: multipart::Kind,
+    /// The CPU to stay on
+    #[arg(long)]
+    cpu: Option<usize>,
+}
+
+#[cfg(feature = "peers")]
+#[derive(Args)]
+struct ServeWebsocketArgs {
+    server: websocket::Kind,
     /// The CPU to stay on
     #[arg(long)]
     cpu: Option<usize>,
@@ -284,6 +327,10 @@ pub(crate) fn main() -> ExitCode {
         Command::Multipart(args) => measure_multipart(&args),
         #[cfg(feature = "peers")]
         Command::ServeMultipart(args) => multipart::serve(args.server, args.cpu).map(|()| true),
+        #[cfg(feature = "peers")]
+        Command::Websocket(args) => measure_websocket(&args),
+        #[cfg(feature = "peers")]
+        Command::ServeWebsocket(args) => websocket::serve(args.server, args.cpu).map(|()| true),
         #[cfg(feature = "peers")]
         Command::ServeJson(args) => json::serve(args.server, args.cpu).map(|()| true),
         #[cfg(feature = "tls")]
@@ -375,6 +422,20 @@ fn measure_multipart(args: &MultipartArgs) -> io::Result<bool> {
     multipart::run(&plan)
 }
 
+/// Runs the benchmark of WebSockets; false if a server gave a wrong answer.
+#[cfg(feature = "peers")]
+fn measure_websocket(args: &WebsocketArgs) -> io::Result<bool> {
+    let plan = websocket::Plan {
+        rounds: if args.quick { 1 } else { args.rounds },
+        round_time: if args.quick { QUICK_TIME } else { args.seconds },
+        connections: args.connections,
+        idle: if args.quick { QUICK_IDLE } else { usize::from(args.idle) },
+        pinning: Pinning::choose()?,
+    };
+    println!("{}", report::conditions_of(plan.rounds, plan.round_time, plan.pinning)?);
+    websocket::run(&plan)
+}
+
 /// Each of `named` once, or all if none is.
 fn chosen<T: ValueEnum + PartialEq>(named: Vec<T>) -> Vec<T> {
     if named.is_empty() {
@@ -393,7 +454,7 @@ fn chosen<T: ValueEnum + PartialEq>(named: Vec<T>) -> Vec<T> {
 const QUICK_TIME: Duration = Duration::from_millis(300);
 
 /// Resting connections with `--quick`.
-#[cfg(feature = "tls")]
+#[cfg(any(feature = "peers", feature = "tls"))]
 const QUICK_IDLE: usize = 100;
 
 /// Arbitrary, like the bound on the seconds: together they bound a run to some days.

@@ -5,7 +5,8 @@
 //! `load` asks them, on straightline's own fibers; `bench` goes round by round and `report` prints
 //! the results. `micro` measures single operations of the scheduler. `cost` counts the instructions
 //! of a request and compares them with a record. `files` measures files beside nginx, `tls`
-//! TLS, `json` JSON, `multipart` forms and `dispatch` routers beside those of frameworks.
+//! TLS, `json` JSON, `multipart` forms, `websocket` WebSockets and `dispatch` routers beside those of
+//! frameworks.
 
 #![deny(unsafe_op_in_unsafe_fn)]
 
@@ -39,6 +40,8 @@ mod serve;
 mod server;
 #[cfg(all(target_os = "linux", feature = "tls"))]
 mod tls;
+#[cfg(all(target_os = "linux", feature = "peers"))]
+mod websocket;
 
 use std::process::ExitCode;
 

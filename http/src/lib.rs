@@ -68,6 +68,10 @@
 //! writes a line for each request. [`ServerHandle::inspect`] lists every fiber with its request
 //! line.
 //!
+//! # WebSockets
+//!
+//! With the feature `websocket`, the module `websocket` opens WebSockets in handlers.
+//!
 //! # The layers
 //!
 //! - this crate: the server, requests and responses;
@@ -116,6 +120,8 @@ mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod web;
+#[cfg(feature = "websocket")]
+pub mod websocket;
 mod wire;
 mod with_fields;
 

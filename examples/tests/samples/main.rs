@@ -1,6 +1,10 @@
 //! The sample servers as processes: the contract of all servers, what may happen to their process,
 //! and the features of the playground.
 
+#[cfg(any(feature = "sqlite", all(feature = "web", feature = "websocket")))]
+mod browser;
+#[cfg(all(feature = "web", feature = "websocket"))]
+mod chat;
 mod contract;
 #[cfg(feature = "_tls")]
 mod https;
@@ -16,6 +20,8 @@ mod servers;
 mod static_site;
 #[cfg(feature = "web")]
 mod upload;
+#[cfg(all(feature = "web", feature = "websocket"))]
+mod websocket;
 mod without_c;
 
 /// The samples that are HTTP servers.
@@ -31,4 +37,8 @@ const SERVERS: &[&str] = &[
     "static_site",
     #[cfg(feature = "web")]
     "upload",
+    #[cfg(all(feature = "web", feature = "websocket"))]
+    "chat",
+    #[cfg(all(feature = "web", feature = "websocket"))]
+    "websocket",
 ];

@@ -1,6 +1,7 @@
 //! All numbers of a server, at one moment.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use straightline_sched::{OffloadPool, OffloadStats, StatKind, Stats, fs, sim};
@@ -9,7 +10,7 @@ use super::shared::Shared;
 use crate::config::{Phase, Timeout};
 #[cfg(feature = "_tls")]
 use crate::telemetry::TlsMetrics;
-use crate::telemetry::{Counters, Exposition, Latencies, RouteNumbers};
+use crate::telemetry::{Counters, Exposition, Latencies, PartNumbers, RouteNumbers};
 
 /// The numbers of a server at one moment, from [`ServerHandle::metrics`].
 ///
@@ -61,6 +62,8 @@ pub struct Metrics {
     pub tls: Option<TlsMetrics>,
     /// The phase of the server's shutdown.
     pub phase: Phase,
+    /// What parts above the server count. These numbers go on changing.
+    parts: Vec<Arc<dyn PartNumbers>>,
 }
 
 impl Metrics {
@@ -82,6 +85,7 @@ impl Metrics {
             #[cfg(feature = "_tls")]
             tls: shared.tls_numbers.metrics(shared.config.tls.as_ref()),
             phase: shared.phase(),
+            parts: shared.parts.all(),
         }
     }
 
@@ -94,6 +98,7 @@ impl Metrics {
         self.put_faults(&mut text);
         #[cfg(feature = "_tls")]
         self.tls.iter().for_each(|tls| tls.put(&mut text));
+        self.parts.iter().for_each(|part| part.put(&mut text));
         self.put_schedulers(&mut text);
         text.finish()
     }

@@ -22,7 +22,7 @@ use super::socket_file::SocketFile;
 use crate::config::{Address, Config, Descriptors, Phase};
 #[cfg(feature = "_tls")]
 use crate::telemetry::TlsNumbers;
-use crate::telemetry::{AccessLog, Event, Observers};
+use crate::telemetry::{AccessLog, Event, Observers, PartRegistry};
 
 /// A server without its handler.
 pub(crate) struct Shared {
@@ -37,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) peers: PeerCounts,
     pub(crate) renewals: Renewals,
     pub(crate) memory: Arc<Memory>,
+    /// What parts above the server count.
+    pub(crate) parts: PartRegistry,
     shutdown: Shutdown,
     /// Not all shards have started: none accepts yet, because clients could take the descriptors
     /// that another shard starts with.
@@ -71,6 +73,7 @@ impl Shared {
             loans: Loans::default(),
             peers: PeerCounts::default(),
             renewals: Renewals::default(),
+            parts: PartRegistry::default(),
             shutdown: Shutdown::default(),
             is_starting: AtomicBool::new(false),
             #[cfg(feature = "_tls")]

@@ -19,6 +19,8 @@ mod fuzz_proxy_protocol;
 #[cfg(feature = "form")]
 mod fuzz_query;
 mod fuzz_ranges;
+#[cfg(feature = "websocket")]
+mod fuzz_websocket;
 mod in_pieces;
 mod protocol;
 
@@ -36,6 +38,8 @@ pub use fuzz_proxy_protocol::fuzz_proxy_protocol;
 #[cfg(feature = "form")]
 pub use fuzz_query::fuzz_query;
 pub use fuzz_ranges::fuzz_ranges;
+#[cfg(feature = "websocket")]
+pub use fuzz_websocket::fuzz_websocket;
 pub use protocol::{Chunk, Chunked, Parser};
 
 #[cfg(test)]
@@ -72,5 +76,7 @@ mod tests {
         #[cfg(feature = "form")]
         try_seeds("query", fuzz_query);
         try_seeds("ranges", fuzz_ranges);
+        #[cfg(feature = "websocket")]
+        try_seeds("websocket", fuzz_websocket);
     }
 }

@@ -299,6 +299,16 @@ pub enum Event<'e> {
         /// What it is.
         warning: &'e TlsWarning,
     },
+    /// A protocol that stands above HTTP, such as a WebSocket, tells what has become of it.
+    #[non_exhaustive]
+    ProtocolReported {
+        /// The client.
+        peer: &'e Peer,
+        /// The protocol, such as `websocket`.
+        protocol: &'static str,
+        /// What happened, in one line.
+        message: &'e fmt::Arguments<'e>,
+    },
     /// A shutdown has reached a phase.
     #[non_exhaustive]
     ShutdownAdvanced {
@@ -355,6 +365,7 @@ impl Event<'_> {
             | Self::TimedOut { peer, .. }
             | Self::HandlerCancelled { peer }
             | Self::HandlerPanicked { peer, .. }
+            | Self::ProtocolReported { peer, .. }
             | Self::ResponseFailed { peer, .. } => Some(peer),
             Self::RequestFinished(request) => Some(request.peer),
             #[cfg(feature = "_tls")]
@@ -410,6 +421,9 @@ impl fmt::Display for Event<'_> {
             }
             Self::ResponseFailed { method, target, error, .. } => {
                 write!(f, "{method} {} failed: {}", Escaped(target), Escaped(error))
+            }
+            Self::ProtocolReported { protocol, message, .. } => {
+                write!(f, "{protocol}: {}", Escaped(message))
             }
             Self::FiberReported { report } => report.fmt(f),
             Self::ShardStuck { shard, replacement, disconnected } => {

@@ -14,7 +14,8 @@
 //!   `protocol` the state that an upgraded connection and a drain share;
 //! - `link` combines these;
 //! - `body_in` is a request's body, `body_out` a response's body that is written piece by piece,
-//!   `upgrade` a connection that has switched to another protocol.
+//!   `upgrade` a connection that has switched to another protocol, and `tried_stream` the same for
+//!   a protocol that waits by itself.
 
 mod body_in;
 mod body_out;
@@ -33,6 +34,8 @@ mod pacing;
 mod protocol;
 mod proxied_stream;
 mod rate_meter;
+#[cfg(feature = "websocket")]
+mod tried_stream;
 mod upgrade;
 mod wrapper_fields;
 
@@ -51,4 +54,6 @@ pub(crate) use link::Link;
 pub(crate) use output::OUTPUT_BYTES_MAX;
 pub(crate) use protocol::Protocol;
 pub(crate) use proxied_stream::ProxiedStream;
+#[cfg(feature = "websocket")]
+pub(crate) use tried_stream::TriedStream;
 pub use upgrade::Upgraded;

@@ -104,6 +104,18 @@ impl Upgraded {
         &self.protocol
     }
 
+    /// The connection below.
+    #[cfg(feature = "websocket")]
+    pub(super) fn link(&self) -> &Link {
+        &self.link
+    }
+
+    /// Whether no bytes are left that came along with the request.
+    #[cfg(feature = "websocket")]
+    pub(super) fn is_early_read(&self) -> bool {
+        self.early.borrow().0.is_empty()
+    }
+
     /// The client's address. Not a yield point.
     pub fn peer(&self) -> &Peer {
         self.link.peer()
@@ -387,7 +399,11 @@ impl Upgraded {
     }
 
     /// Counts the bytes, or the error.
-    fn record(&self, interest: Interest, result: io::Result<usize>) -> io::Result<usize> {
+    pub(super) fn record(
+        &self,
+        interest: Interest,
+        result: io::Result<usize>,
+    ) -> io::Result<usize> {
         match result {
             Ok(count) => {
                 let counters = self.link.host.counters();
@@ -402,7 +418,8 @@ impl Upgraded {
         result
     }
 
-    fn read_early(&self, buffer: &mut [u8]) -> usize {
+    /// Reads bytes that came along with the request; 0 if none are left.
+    pub(super) fn read_early(&self, buffer: &mut [u8]) -> usize {
         let (early, at) = &mut *self.early.borrow_mut();
         let count = buffer.len().min(early.len() - *at);
         buffer[..count].copy_from_slice(&early[*at..*at + count]);

@@ -1,0 +1,23 @@
+//! Which servers are measured.
+
+use std::fmt;
+
+use clap::ValueEnum;
+
+/// Which server.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
+    /// This project: `websocket::upgrade`
+    Straightline,
+    /// axum on tokio's single-threaded runtime: `WebSocketUpgrade`
+    Axum,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Straightline => "straightline",
+            Self::Axum => "axum",
+        })
+    }
+}

@@ -1,0 +1,70 @@
+//! The servers. Each has one thread, and echoes messages with its default settings.
+
+use std::io;
+
+use rustix::process::{Signal, set_parent_process_death_signal};
+use straightline_harness::READY;
+
+use super::kind::Kind;
+use crate::cpu;
+use crate::serve::ANY_PORT;
+
+/// Is a server until the process is killed, which also happens when the parent ends.
+pub(crate) fn run(kind: Kind, cpu: Option<usize>) -> io::Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    if let Some(cpu) = cpu {
+        cpu::pin(cpu)?;
+    }
+    match kind {
+        Kind::Straightline => straightline_server(),
+        Kind::Axum => axum_server(),
+    }
+}
+
+fn straightline_server() -> io::Result<()> {
+    use straightline::websocket::{WebSocket, upgrade};
+    use straightline::{Request, Server};
+
+    fn echo(mut socket: WebSocket) -> io::Result<()> {
+        while let Some(message) = socket.receive()? {
+            socket.send(message)?;
+        }
+        Ok(())
+    }
+
+    let handler = |request: &mut Request| upgrade(request, echo);
+    let server = Server::builder().bind(ANY_PORT).workers(1).quiet().build(handler)?;
+    println!("{READY}{}", server.local_addrs()[0]);
+    server.run()?;
+    Ok(())
+}
+
+fn axum_server() -> io::Result<()> {
+    use axum::Router;
+    use axum::extract::ws::{WebSocket, WebSocketUpgrade};
+    use axum::response::Response;
+    use axum::serve::ListenerExt;
+
+    async fn answer(upgrade: WebSocketUpgrade) -> Response {
+        upgrade.on_upgrade(echo)
+    }
+
+    async fn echo(mut socket: WebSocket) {
+        while let Some(Ok(message)) = socket.recv().await {
+            if socket.send(message).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    let app = Router::new().fallback(answer);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind(ANY_PORT).await?;
+        println!("{READY}{}", listener.local_addr()?);
+        let listener = listener.tap_io(|stream| {
+            let _ = stream.set_nodelay(true);
+        });
+        axum::serve(listener, app).await
+    })
+}

@@ -1,0 +1,360 @@
+//! A conversation with one client: what is received and sent, its timers, and how it ends.
+//!
+//! The state only advances, from `Open` by `Closing` (the Close frame was sent, and the client's is
+//! awaited) to `Over`. The fiber that receives does all of it: it answers Pings, sends its own,
+//! sees the drain, and keeps the times. A program that does not receive has no timers.
+
+use std::cell::{Cell, RefCell};
+use std::io::{self, ErrorKind};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread;
+use std::time::Instant;
+
+use bytes::Bytes;
+use straightline_sched::sync::{FlagReader, Selectable, Timer, at, select};
+use straightline_sched::{Interest, checkpoint, now, turn_start};
+
+use super::close::{CloseCode, CloseFrame};
+use super::decoder::Item;
+use super::error::Error;
+use super::frame::FrameKind;
+use super::message::Message;
+use super::numbers::Numbers;
+use super::reader::{Found, ReadFault, Reader};
+use super::settings::Settings;
+use super::writer::Writer;
+use crate::config::Peer;
+use crate::telemetry::Event;
+use crate::wire::{TriedStream, Upgraded};
+
+/// What the ends of a WebSocket share.
+pub(super) struct Conversation {
+    stream: Rc<TriedStream>,
+    settings: Arc<Settings>,
+    numbers: Arc<Numbers>,
+    /// The subprotocol that was agreed on, as an index.
+    protocol: Option<usize>,
+    reader: Reader,
+    writer: Rc<Writer>,
+    state: Cell<State>,
+    last_ping: Cell<Instant>,
+    close_frame: RefCell<Option<CloseFrame>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Open,
+    /// The Close frame was sent at that time, and the client's has not come.
+    Closing(Instant),
+    Over,
+}
+
+/// What a wait has ended with.
+pub(super) enum Received {
+    Message(Message),
+    /// That thing of the caller is ready.
+    Other(usize),
+    Closed,
+}
+
+impl Conversation {
+    pub(super) fn new(
+        upgraded: Upgraded,
+        settings: Arc<Settings>,
+        numbers: Arc<Numbers>,
+        protocol: Option<usize>,
+    ) -> Rc<Self> {
+        let stream = Rc::new(TriedStream::new(upgraded));
+        numbers.opened.bump();
+        numbers.open.bump();
+        Rc::new(Self {
+            reader: Reader::new(Rc::clone(&stream), settings.limits),
+            writer: Writer::new(Rc::clone(&stream), Arc::clone(&settings), Arc::clone(&numbers)),
+            stream,
+            settings,
+            numbers,
+            protocol,
+            state: Cell::new(State::Open),
+            last_ping: Cell::new(turn_start()),
+            close_frame: RefCell::new(None),
+        })
+    }
+
+    pub(super) fn peer(&self) -> &Peer {
+        self.stream.peer()
+    }
+
+    pub(super) fn protocol(&self) -> Option<&str> {
+        self.settings.protocols.get(self.protocol?).map(String::as_str)
+    }
+
+    pub(super) fn close_frame(&self) -> Option<CloseFrame> {
+        self.close_frame.borrow().clone()
+    }
+
+    pub(super) fn draining(&self) -> FlagReader {
+        self.stream.host().draining()
+    }
+
+    /// A yield point, which raises before anything is sent.
+    pub(super) fn send(&self, message: Message) -> Result<(), Error> {
+        let kind = match &message {
+            Message::Text(_) => FrameKind::Text,
+            Message::Binary(_) => FrameKind::Binary,
+        };
+        self.writer.send(kind, message.into_bytes())
+    }
+
+    /// Begins the end, unless it has begun. Not a yield point.
+    pub(super) fn close(&self, code: CloseCode, reason: &str) {
+        if self.state.get() == State::Open {
+            self.state.set(State::Closing(now()));
+            self.writer.push(FrameKind::Close, CloseFrame::payload(code, reason));
+        }
+    }
+
+    /// The next message, or the first of `others` that is ready. A yield point, which raises before
+    /// anything is taken.
+    pub(super) fn next(&self, others: &[&dyn Selectable]) -> Result<Received, Error> {
+        loop {
+            checkpoint();
+            if let Some(failure) = self.writer.failure() {
+                self.end_with(None);
+                return Err(failure.into());
+            }
+            if self.state.get() == State::Over {
+                return Ok(Received::Closed);
+            }
+            let found = match self.reader.next_pending() {
+                Ok(Some(item)) => Found::Item(item),
+                Ok(None) => {
+                    if self.stream.host().is_draining() {
+                        self.close(CloseCode::GOING_AWAY, "");
+                    }
+                    if let Some(index) = self.wait(others)? {
+                        return Ok(Received::Other(index));
+                    }
+                    if self.state.get() == State::Over {
+                        continue;
+                    }
+                    self.reader.try_next().map_err(|fault| self.fail(fault))?
+                }
+                Err(fault) => return Err(self.fail(fault)),
+            };
+            match found {
+                Found::Item(item) => {
+                    if let Some(message) = self.take(item) {
+                        return Ok(Received::Message(message));
+                    }
+                }
+                Found::Part | Found::Nothing => {}
+                Found::End => return self.end_of_stream(),
+            }
+        }
+    }
+
+    /// Runs the end of the conversation, whose program has returned that.
+    ///
+    /// A yield point.
+    pub(super) fn finish(&self, result: io::Result<()>) -> io::Result<()> {
+        let result = match result {
+            Err(error) if is_closed(&error) && self.state.get() != State::Open => Ok(()),
+            result => result,
+        };
+        match result {
+            Ok(()) => self.close(CloseCode::NORMAL, ""),
+            Err(_) if self.state.get() == State::Open => {
+                self.end_with(Some((CloseCode::INTERNAL_ERROR, "")));
+            }
+            Err(_) => {}
+        }
+        // What comes before the client's Close frame is dropped.
+        let closed = loop {
+            match self.next(&[]) {
+                Ok(Received::Closed) => break Ok(()),
+                Ok(_) => {}
+                Err(error) => break Err(io::Error::from(error)),
+            }
+        };
+        if !self.writer.wait_until_sent(now() + self.settings.close_timeout) {
+            self.stream.abort();
+        }
+        let result = result.and(closed);
+        if result.is_ok() {
+            self.report_end();
+        }
+        result
+    }
+
+    /// The conversation is over, in whatever way: frees everything. Not a yield point.
+    pub(super) fn end(&self) {
+        if thread::panicking() && self.state.get() == State::Open {
+            let is_draining = self.stream.host().is_draining();
+            let code = if is_draining { CloseCode::GOING_AWAY } else { CloseCode::INTERNAL_ERROR };
+            self.writer.push_last(FrameKind::Close, CloseFrame::payload(code, ""));
+        }
+        self.state.set(State::Over);
+        self.reader.end();
+        self.writer.end();
+        self.numbers.open.lower();
+    }
+
+    /// Waits until there may be something to read; then `None`. Or until one of `others` is ready.
+    fn wait(&self, others: &[&dyn Selectable]) -> Result<Option<usize>, Error> {
+        let timer = self.next_time();
+        if timer.is_some_and(|time| time <= turn_start()) {
+            self.on_time()?;
+            return Ok(None);
+        }
+        let waited = match self.state.get() {
+            State::Open if !others.is_empty() => return self.select(others, timer),
+            _ if !self.stream.is_drained() => return Ok(None),
+            _ => self.stream.wait_until(Interest::Read, timer),
+        };
+        waited.map(|_| None).map_err(|error| self.fail(ReadFault::Stream(error)))
+    }
+
+    fn select(
+        &self,
+        others: &[&dyn Selectable],
+        timer: Option<Instant>,
+    ) -> Result<Option<usize>, Error> {
+        let (readable, draining) = (self.stream.readable(), self.draining());
+        let timer: Option<Timer> = timer.map(at);
+        let mut things: Vec<&dyn Selectable> = Vec::with_capacity(others.len() + 3);
+        things.extend([&readable as &dyn Selectable, &draining]);
+        things.extend_from_slice(others);
+        things.extend(timer.as_ref().map(|timer| timer as &dyn Selectable));
+        let index = select(&things).map_err(|error| Error::Disconnected(error.into()))?;
+        Ok(index.checked_sub(2).filter(|other| *other < others.len()))
+    }
+
+    /// When the conversation has to do something although nothing comes.
+    fn next_time(&self) -> Option<Instant> {
+        match self.state.get() {
+            State::Open => {
+                let received = self.reader.last_received();
+                let active = received.max(self.last_ping.get());
+                let ping = self.settings.ping_interval.map(|interval| active + interval);
+                let idle = self.settings.idle_timeout.map(|time| received + time);
+                [ping, idle].into_iter().flatten().min()
+            }
+            // A client that still reads what was sent before has its time, up to a bound.
+            State::Closing(since) => {
+                let progress = since.max(self.writer.last_progress());
+                let slowest = since + self.settings.write_timeout.max(self.settings.close_timeout);
+                Some((progress + self.settings.close_timeout).min(slowest))
+            }
+            State::Over => None,
+        }
+    }
+
+    /// That time has come.
+    fn on_time(&self) -> Result<(), Error> {
+        if matches!(self.state.get(), State::Closing(_)) {
+            self.numbers.unanswered_closes.bump();
+            self.state.set(State::Over);
+            return Ok(());
+        }
+        let (received, now) = (self.reader.last_received(), turn_start());
+        if let Some(time) = self.settings.idle_timeout.filter(|time| now >= received + *time) {
+            self.numbers.idle.bump();
+            self.end_with(Some((CloseCode::POLICY, "idle")));
+            return Err(Error::Idle(time));
+        }
+        self.last_ping.set(now);
+        self.numbers.pings.bump();
+        self.writer.push(FrameKind::Ping, Bytes::new());
+        Ok(())
+    }
+
+    /// Does what a received item asks for; the message, if it is one that the program gets.
+    fn take(&self, item: Item) -> Option<Message> {
+        let is_open = self.state.get() == State::Open;
+        match item {
+            Item::Message(message) if is_open => {
+                self.numbers.received.bump();
+                return Some(message);
+            }
+            Item::Ping(payload) if is_open => self.writer.push(FrameKind::Pong, payload),
+            Item::Message(_) | Item::Ping(_) | Item::Pong => {}
+            Item::Close(frame) => {
+                // RFC 6455 section 5.5.1: the answer has the same code.
+                let code = frame.code.map(|code| CloseFrame::payload(code, ""));
+                self.writer.push(FrameKind::Close, code.unwrap_or_default());
+                self.close_frame.replace(Some(frame));
+                self.state.set(State::Over);
+            }
+        }
+        None
+    }
+
+    fn end_of_stream(&self) -> Result<Received, Error> {
+        let is_closing = self.state.get() != State::Open;
+        self.end_with(None);
+        match self.writer.failure() {
+            Some(failure) => Err(failure.into()),
+            None if is_closing => Ok(Received::Closed),
+            None => {
+                let message = "the stream ended without a Close frame";
+                let error = io::Error::new(ErrorKind::UnexpectedEof, message);
+                Err(Error::Disconnected(error))
+            }
+        }
+    }
+
+    /// Nothing more can be received: the client is told why, if it can be.
+    fn fail(&self, fault: ReadFault) -> Error {
+        if let Some(failure) = self.writer.failure() {
+            self.end_with(None);
+            return failure.into();
+        }
+        match fault {
+            ReadFault::Violation(violation) => {
+                self.numbers.violations.bump();
+                self.end_with(Some((violation.code, violation.what)));
+                Error::Violation { code: violation.code, what: violation.what }
+            }
+            ReadFault::ShortOfMemory => {
+                self.stream.host().record_short_of_memory(self.peer());
+                self.end_with(Some((CloseCode::TRY_AGAIN_LATER, "")));
+                Error::ShortOfMemory
+            }
+            ReadFault::Stream(error) => {
+                self.end_with(None);
+                Error::Disconnected(error)
+            }
+        }
+    }
+
+    /// The conversation is over. A client that is told why gets no message that waits.
+    fn end_with(&self, reason: Option<(CloseCode, &str)>) {
+        match reason {
+            Some((code, reason)) => {
+                self.writer.forget_unbegun();
+                self.writer.push(FrameKind::Close, CloseFrame::payload(code, reason));
+            }
+            None => self.writer.end(),
+        }
+        self.state.set(State::Over);
+    }
+
+    fn report_end(&self) {
+        let frame = self.close_frame.borrow();
+        let code = frame.as_ref().and_then(|frame| frame.code).map_or(0, CloseCode::number);
+        let message = match &*frame {
+            Some(_) if code > 0 => format_args!("closed, the client said {code}"),
+            Some(_) => format_args!("closed"),
+            None => format_args!("closed, and the client did not answer"),
+        };
+        let (peer, protocol) = (self.peer(), "websocket");
+        self.stream.host().emit(&Event::ProtocolReported { peer, protocol, message: &message });
+    }
+}
+
+/// Whether the program has passed on that the conversation is closed.
+fn is_closed(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    matches!(inner, Some(Error::Closed))
+}

@@ -1,0 +1,15 @@
+//! WebSockets, from outside: a peer that writes frames as it likes, and real time only where a real
+//! socket is the point.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod autobahn;
+mod closing;
+mod ends;
+mod handshakes;
+mod limits;
+mod other_clients;
+mod peer;
+mod sending;
+mod timers;
