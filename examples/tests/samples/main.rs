@@ -9,6 +9,8 @@ mod json_api;
 mod operating;
 #[cfg(feature = "web")]
 mod playground;
+#[cfg(feature = "proxy")]
+mod proxy;
 #[cfg(feature = "web")]
 mod routing;
 mod servers;
@@ -25,6 +27,8 @@ const SERVERS: &[&str] = &[
     "fanout",
     #[cfg(feature = "web")]
     "playground",
+    #[cfg(feature = "proxy")]
+    "proxy",
     #[cfg(feature = "web")]
     "routing",
     #[cfg(feature = "web")]

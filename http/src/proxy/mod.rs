@@ -36,7 +36,7 @@
 //! | an idle connection is closed before a byte of the response | the request is sent once more, if it is idempotent and its body is not streamed; otherwise 502 |
 //! | no head of a response in time, or the request is not taken | 504 |
 //! | a malformed or ambiguous head, too many interim responses | 502 |
-//! | the body of the response ends early, stalls or is malformed | an end that shows that it is not complete: too few bytes, no last chunk, or a reset |
+//! | the body of the response ends early, stalls or is malformed | an end that shows that it is not complete: too few bytes, no last chunk, or a reset; a 500 if nothing of the response has left |
 //! | the response comes before the whole request is sent | the response; the upload goes on until the response ends, and then the connection is closed |
 //! | no upstream is well, or all have [`ProxyLimits::connections`] requests | 503 |
 //!

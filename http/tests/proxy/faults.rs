@@ -32,7 +32,7 @@ fn one_with(timeouts: ProxyTimeouts) -> Proxy {
 }
 
 /// Runs a proxy and its client; at the end nothing is left of requests and connections.
-fn with_proxy(proxy: Proxy, client: impl FnOnce(SocketAddr) + 'static) {
+fn with_proxy(proxy: &Proxy, client: impl FnOnce(SocketAddr) + 'static) {
     let handler = proxy.clone();
     simulated(|server| server, move || handler.clone(), client);
     for numbers in proxy.metrics().upstreams {
@@ -52,7 +52,7 @@ fn ask(address: SocketAddr) -> (String, Duration) {
 fn an_upstream_that_does_not_respond_is_a_504_in_time() {
     // It accepts and says nothing; it says a part of a head; it sends a head byte by byte.
     for behaviour in 0..3 {
-        with_proxy(one_with(ProxyTimeouts::default()), move |address| {
+        with_proxy(&one_with(ProxyTimeouts::default()), move |address| {
             let _upstream = simulated_upstream(UPSTREAM, move |mut stream, _| {
                 let _ = read_head(&mut stream);
                 if behaviour == 1 {
@@ -76,7 +76,7 @@ fn an_upstream_that_does_not_respond_is_a_504_in_time() {
 
 #[test]
 fn a_head_that_trickles_has_the_time_of_a_head() {
-    with_proxy(one_with(ProxyTimeouts::default()), |address| {
+    with_proxy(&one_with(ProxyTimeouts::default()), |address| {
         let _upstream = simulated_upstream(UPSTREAM, |mut stream, _| {
             let _ = read_head(&mut stream);
             let head = format!("HTTP/1.1 200 OK\r\nX: {}", "x".repeat(1000));
@@ -95,15 +95,15 @@ fn a_head_that_trickles_has_the_time_of_a_head() {
 
 #[test]
 fn an_upstream_that_cannot_be_connected_to_gives_way_to_another() {
-    with_proxy(two(), |address| {
+    with_proxy(&two(), |address| {
         let _other = simulated_upstream(OTHER, |stream, _| answer_all(stream, "hello"));
         for _ in 0..4 {
             assert_eq!(ask(address).0, "HTTP/1.1 200 OK");
         }
     });
-    with_proxy(two(), |address| assert_eq!(ask(address).0, "HTTP/1.1 502 Bad Gateway"));
+    with_proxy(&two(), |address| assert_eq!(ask(address).0, "HTTP/1.1 502 Bad Gateway"));
     // Packets are lost on the way there: each attempt has its time.
-    with_proxy(two(), |address| {
+    with_proxy(&two(), |address| {
         let _first = simulated_upstream(UPSTREAM, |stream, _| answer_all(stream, "hello"));
         let _other = simulated_upstream(OTHER, |stream, _| answer_all(stream, "hello"));
         network().isolate(ip(UPSTREAM));
@@ -130,7 +130,7 @@ fn a_body_that_stalls_or_breaks_never_looks_whole() {
                 continue; // that is a whole body
             }
             let timeouts = ProxyTimeouts::default().with_body(secs(20));
-            with_proxy(one_with(timeouts), move |address| {
+            with_proxy(&one_with(timeouts), move |address| {
                 let _upstream = simulated_upstream(UPSTREAM, move |mut stream, _| {
                     let _ = read_head(&mut stream);
                     stream.write_all(head.as_bytes()).expect("the proxy reads");
@@ -161,7 +161,7 @@ fn a_body_that_stalls_or_breaks_never_looks_whole() {
 
 #[test]
 fn a_stalled_upload_is_a_504_and_a_stalled_client_is_a_408() {
-    with_proxy(one_with(ProxyTimeouts::default()), |address| {
+    with_proxy(&one_with(ProxyTimeouts::default()), |address| {
         let _upstream = simulated_upstream(UPSTREAM, |mut stream, _| {
             let _ = read_head(&mut stream);
             sched::sleep(secs(1000)); // reads nothing more
@@ -178,7 +178,7 @@ fn a_stalled_upload_is_a_504_and_a_stalled_client_is_a_408() {
             upload.cancel();
         });
     });
-    with_proxy(one_with(ProxyTimeouts::default()), |address| {
+    with_proxy(&one_with(ProxyTimeouts::default()), |address| {
         let ended = Rc::new(Cell::new(false));
         let flag = Rc::clone(&ended);
         let _upstream = simulated_upstream(UPSTREAM, move |mut stream, _| {
@@ -205,7 +205,7 @@ fn a_request_on_a_connection_that_is_closed_meanwhile_is_sent_again() {
     ] {
         let proxy = one_with(ProxyTimeouts::default());
         let counted = proxy.clone();
-        with_proxy(proxy, move |address| {
+        with_proxy(&proxy, move |address| {
             let _upstream = simulated_upstream(UPSTREAM, |mut stream, number| {
                 if number > 0 {
                     return answer_all(stream, "again");
@@ -230,9 +230,9 @@ fn a_request_on_a_connection_that_is_closed_meanwhile_is_sent_again() {
 fn a_request_is_not_sent_again_twice_and_not_behind_a_byte_of_a_response() {
     for first_bytes in ["", "HTTP/1.1 2"] {
         let requests = Rc::new(Cell::new(0));
-        let count = Rc::clone(&requests);
-        with_proxy(one_with(ProxyTimeouts::default()), move |address| {
-            let counter = Rc::clone(&count);
+        let seen = Rc::clone(&requests);
+        with_proxy(&one_with(ProxyTimeouts::default()), move |address| {
+            let counter = Rc::clone(&seen);
             let _upstream = simulated_upstream(UPSTREAM, move |mut stream, number| {
                 if number == 0 {
                     let _ = read_head(&mut stream);
@@ -247,9 +247,8 @@ fn a_request_is_not_sent_again_twice_and_not_behind_a_byte_of_a_response() {
             client.send(GET).receive();
             assert!(client.send(GET).receive().starts_with("HTTP/1.1 502 "));
             let expected = if first_bytes.is_empty() { 2 } else { 1 };
-            assert_eq!(count.get(), expected, "{first_bytes:?}");
+            assert_eq!(seen.get(), expected, "{first_bytes:?}");
         });
-        drop(requests);
     }
 }
 
@@ -257,7 +256,7 @@ fn a_request_is_not_sent_again_twice_and_not_behind_a_byte_of_a_response() {
 fn idle_connections_are_closed_in_time_and_at_once_by_their_upstream() {
     let proxy = one_with(ProxyTimeouts::default().with_idle(secs(10)));
     let counted = proxy.clone();
-    with_proxy(proxy, move |address| {
+    with_proxy(&proxy, move |address| {
         let open = Rc::new(Cell::new(0_i32));
         let counter = Rc::clone(&open);
         let _upstream = simulated_upstream(UPSTREAM, move |mut stream, number| {
@@ -286,7 +285,7 @@ fn idle_connections_are_closed_in_time_and_at_once_by_their_upstream() {
 
 #[test]
 fn a_client_that_waits_for_a_100_is_asked_for_its_body_in_the_end() {
-    with_proxy(one_with(ProxyTimeouts::default()), |address| {
+    with_proxy(&one_with(ProxyTimeouts::default()), |address| {
         let _upstream = simulated_upstream(UPSTREAM, |mut stream, _| {
             let head = read_head(&mut stream).expect("a request");
             assert!(head.contains("Expect: 100-continue\r\n"), "{head}");
@@ -367,7 +366,7 @@ fn a_drain_finishes_what_has_begun_and_closes_idle_connections() {
             while counted.metrics().upstreams[0].idle > 0 {
                 sched::sleep(Duration::from_millis(10));
             }
-            assert!(sim::elapsed() - time < secs(1));
+            assert!(time_since(time) < secs(1));
         },
     );
 }
@@ -375,7 +374,7 @@ fn a_drain_finishes_what_has_begun_and_closes_idle_connections() {
 #[test]
 fn an_idle_tunnel_ends_and_a_busy_one_does_not() {
     let timeouts = ProxyTimeouts::default().with_upgraded(secs(60));
-    with_proxy(one_with(timeouts), |address| {
+    with_proxy(&one_with(timeouts), |address| {
         let _upstream = simulated_upstream(UPSTREAM, |mut stream, _| {
             let _ = read_head(&mut stream);
             let head = "HTTP/1.1 101 x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
@@ -404,7 +403,7 @@ fn an_idle_tunnel_ends_and_a_busy_one_does_not() {
 #[test]
 fn whatever_the_network_does_a_response_is_whole_or_does_not_look_so() {
     sim::check(|| {
-        let body = "0123456789".repeat(500);
+        let body = "0123456789".repeat(100);
         let script = |body: String| {
             move |mut stream: net::TcpStream, _: usize| {
                 while read_head(&mut stream).is_some() {
@@ -436,7 +435,7 @@ fn whatever_the_network_does_a_response_is_whole_or_does_not_look_so() {
         let serving = sched::spawn(move || server.run());
         let faults = ["10.0.0.8", "10.0.0.9"].map(|host| host.parse::<IpAddr>().expect("an ip"));
         let chaos = sched::spawn(move || {
-            for _ in 0..20 {
+            for _ in 0..10 {
                 sched::sleep(Duration::from_millis(sched::random_u64() % 200));
                 let host = faults[(sched::random_u64() % 2) as usize];
                 match sched::random_u64() % 4 {
@@ -451,14 +450,14 @@ fn whatever_the_network_does_a_response_is_whole_or_does_not_look_so() {
         sched::scope(|scope| {
             for _ in 0..3 {
                 scope.spawn(|| {
-                    for _ in 0..10 {
+                    for _ in 0..4 {
                         let mut stream =
                             net::TcpStream::connect("10.0.0.1:80").expect("it listens");
                         stream.write_all(b"GET / HTTP/1.0\r\n\r\n").expect("it reads");
                         let mut text = Vec::new();
                         let whole = stream.read_to_end(&mut text).is_ok();
                         let text = String::from_utf8(text).expect("text");
-                        if whole && text.starts_with("HTTP/1.1 200 ") && text.contains(": 5000\r\n")
+                        if whole && text.starts_with("HTTP/1.1 200 ") && text.contains(": 1000\r\n")
                         {
                             let (_, received) = text.split_once("\r\n\r\n").expect("a head");
                             assert!(received.len() < body.len() || received == body);

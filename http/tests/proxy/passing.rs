@@ -21,7 +21,7 @@ pub(crate) fn in_front_of(upstream: &Running) -> Running {
 fn told(request: &mut Request) -> String {
     let mut text = format!("{} {}\n", request.method(), request.target());
     for (name, value) in request.headers() {
-        text += &format!("{name}: {}\n", String::from_utf8_lossy(value));
+        text.extend([name, ": ", &String::from_utf8_lossy(value), "\n"]);
     }
     text
 }

@@ -55,7 +55,7 @@ fn upstream(request: &mut Request) -> Response {
     let Ok(mut body) = request.body().read_to_vec(1 << 20) else {
         return StatusCode::BAD_REQUEST.into_response();
     };
-    body.extend((0..bytes).map(|at| (at % 255) as u8));
+    body.extend((0..=255_u8).cycle().take(bytes));
     let field = request.headers().get_bytes("x-field").unwrap_or_default().to_vec();
     let length = body.len() as u64;
     let write = move |_: &mut Request, writer: &mut straightline::BodyWriter<'_>| {

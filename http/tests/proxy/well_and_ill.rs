@@ -35,8 +35,7 @@ fn with_proxy(
     let proxy = configure(builder).build().expect("a good proxy");
     let handler = proxy.clone();
     simulated(|server| server, move || handler.clone(), move |address| client(address, proxy));
-    let events = events.lock().expect("no panic").clone();
-    events
+    std::mem::take(&mut *events.lock().expect("no panic"))
 }
 
 #[test]
