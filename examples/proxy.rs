@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use clap::Parser;
 use humantime::parse_duration;
-use straightline::proxy::{HealthCheck, HostPolicy, Proxy, ProxyLimits, ProxyTimeouts};
+use straightline::proxy::{
+    HealthCheck, HostPolicy, Proxy, ProxyBuilder, ProxyLimits, ProxyTimeouts,
+};
 use straightline::{
     IntoResponse, Limits, Method, Request, Response, Server, ShutdownReport, StatusCode,
 };
@@ -86,7 +88,7 @@ fn serve(mut args: Args) -> io::Result<ShutdownReport> {
     if let Some(path) = args.health_path {
         proxy = proxy.health_check(HealthCheck::new(path).with_interval(args.health_interval));
     }
-    let proxy = args.upstream.into_iter().fold(proxy, |proxy, address| proxy.upstream(address));
+    let proxy = args.upstream.into_iter().fold(proxy, ProxyBuilder::upstream);
     let server = args.server.server().logger(logger(slog::Level::Info));
     let server = server.limits(Limits::default().with_body_bytes(args.body_bytes));
     let mut server = server.build(proxy.build()?)?;

@@ -229,10 +229,9 @@ fn a_request_on_a_connection_that_is_closed_meanwhile_is_sent_again() {
 #[test]
 fn a_request_is_not_sent_again_twice_and_not_behind_a_byte_of_a_response() {
     for first_bytes in ["", "HTTP/1.1 2"] {
-        let requests = Rc::new(Cell::new(0));
-        let seen = Rc::clone(&requests);
+        let asked = Rc::new(Cell::new(0));
         with_proxy(&one_with(ProxyTimeouts::default()), move |address| {
-            let counter = Rc::clone(&seen);
+            let counter = Rc::clone(&asked);
             let _upstream = simulated_upstream(UPSTREAM, move |mut stream, number| {
                 if number == 0 {
                     let _ = read_head(&mut stream);
@@ -247,7 +246,7 @@ fn a_request_is_not_sent_again_twice_and_not_behind_a_byte_of_a_response() {
             client.send(GET).receive();
             assert!(client.send(GET).receive().starts_with("HTTP/1.1 502 "));
             let expected = if first_bytes.is_empty() { 2 } else { 1 };
-            assert_eq!(seen.get(), expected, "{first_bytes:?}");
+            assert_eq!(asked.get(), expected, "{first_bytes:?}");
         });
     }
 }
@@ -255,7 +254,7 @@ fn a_request_is_not_sent_again_twice_and_not_behind_a_byte_of_a_response() {
 #[test]
 fn idle_connections_are_closed_in_time_and_at_once_by_their_upstream() {
     let proxy = one_with(ProxyTimeouts::default().with_idle(secs(10)));
-    let counted = proxy.clone();
+    let shown = proxy.clone();
     with_proxy(&proxy, move |address| {
         let open = Rc::new(Cell::new(0_i32));
         let counter = Rc::clone(&open);
@@ -270,7 +269,7 @@ fn idle_connections_are_closed_in_time_and_at_once_by_their_upstream() {
             }
             counter.set(counter.get() - 1);
         });
-        let idle = || counted.metrics().upstreams[0].idle;
+        let idle = || shown.metrics().upstreams[0].idle;
         ask(address);
         sched::sleep(secs(8));
         assert_eq!((open.get(), idle()), (1, 1));
