@@ -51,9 +51,10 @@ pub struct ProxyBuilder {
     observer: Option<Box<ProxyObserver>>,
 }
 
-impl ProxyBuilder {
-    pub(super) fn new() -> Self {
-        Self {
+impl Proxy {
+    /// Begins with no upstream, and defaults for everything else. Not a yield point.
+    pub fn builder() -> ProxyBuilder {
+        ProxyBuilder {
             upstreams: Vec::new(),
             host: HostPolicy::Keep,
             forwarded: ForwardedPolicy::default(),
@@ -68,7 +69,9 @@ impl ProxyBuilder {
             observer: None,
         }
     }
+}
 
+impl ProxyBuilder {
     /// Adds an upstream: an address or a name, and a port. A name is resolved for each new
     /// connection. Each request goes to the upstream that has the fewest in flight. At most 64.
     pub fn upstream(mut self, address: impl Into<String>) -> Self {

@@ -45,8 +45,8 @@ impl ForwardedPolicy {
         Self { kind: Kind::Written(Some(proxies)) }
     }
 
-    /// The fields are passed on as they are, and the proxy writes none. Then no upstream may believe
-    /// them. Not a yield point.
+    /// The fields are passed on as they are, and the proxy writes none. Then no upstream may
+    /// believe them. Not a yield point.
     pub fn untouched() -> Self {
         Self { kind: Kind::Untouched }
     }

@@ -30,15 +30,18 @@
 //!
 //! # What fails
 //!
-//! | what happens | the client gets |
-//! |---|---|
-//! | no connection to an upstream | another upstream is tried, [`ProxyLimits::attempts`] in all; then 502, or 504 after a timeout |
-//! | an idle connection is closed before a byte of the response | the request is sent once more, if it is idempotent and its body is not streamed; otherwise 502 |
-//! | no head of a response in time, or the request is not taken | 504 |
-//! | a malformed or ambiguous head, too many interim responses | 502 |
-//! | the body of the response ends early, stalls or is malformed | an end that shows that it is not complete: too few bytes, no last chunk, or a reset; a 500 if nothing of the response has left |
-//! | the response comes before the whole request is sent | the response; the upload goes on until the response ends, and then the connection is closed |
-//! | no upstream is well, or all have [`ProxyLimits::connections`] requests | 503 |
+//! - If an upstream cannot be connected to, another one is tried, [`ProxyLimits::attempts`] in all.
+//!   Then the client gets a 502, or after a timeout a 504.
+//! - If an idle connection is closed before a byte of the response, the request is sent once more,
+//!   provided that it is idempotent and its body is not streamed. Otherwise: 502.
+//! - If the head of the response does not come in time, or the request is not taken: 504.
+//! - If the head is malformed or ambiguous, or there are too many interim responses: 502.
+//! - If the body of the response ends early, stalls or is malformed, the client's connection ends
+//!   in a way that shows it: too few bytes, no last chunk, or a reset. If nothing of the response
+//!   has left yet, the client gets a 500.
+//! - If the response comes before the whole request is sent, the client gets it. The upload goes on
+//!   until the response ends, and then the upstream's connection is closed.
+//! - If no upstream is well, or all of them have [`ProxyLimits::connections`] requests: 503.
 //!
 //! If the client disconnects, the connection to the upstream is closed. The handler's own timeout
 //! and deadlines around it apply as well: they unwind, and the connection is closed.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use http::{Method, StatusCode};
 
-use super::builder::ProxyBuilder;
 use super::exchange::Exchange;
 use super::failure::Failure;
 use super::keeper;
@@ -36,11 +35,6 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Begins with no upstream, and defaults for everything else. Not a yield point.
-    pub fn builder() -> ProxyBuilder {
-        ProxyBuilder::new()
-    }
-
     pub(super) fn of(shared: Shared) -> Self {
         Self { shared: Arc::new(shared) }
     }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use straightline::net::sim::network;
-use straightline::proxy::{Proxy, ProxyBuilder, ProxyTimeouts};
+use straightline::proxy::{Proxy, ProxyTimeouts};
 use straightline::sched::{self, sim};
 use straightline::{Timeouts, net};
 
@@ -397,75 +397,77 @@ fn an_idle_tunnel_ends_and_a_busy_one_does_not() {
     });
 }
 
-/// Clients, upstreams and a network that fails in every way: nothing hangs, and what looks whole is
-/// whole.
+/// Answers all requests of a connection with `body`, in two pieces and with pauses.
+fn answer_in_pieces(mut stream: net::TcpStream, body: &str) {
+    while read_head(&mut stream).is_some() {
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+        let (first, last) = body.split_at(body.len() / 2);
+        for piece in [&*head, first, last] {
+            if stream.write_all(piece.as_bytes()).is_err() {
+                return;
+            }
+            sched::sleep(Duration::from_millis(sched::random_u64() % 50));
+        }
+    }
+}
+
+/// Breaks the network around the upstreams in ten ways, and then heals it.
+fn break_network() {
+    let hosts = [ip(UPSTREAM), ip(OTHER)];
+    for _ in 0..10 {
+        sched::sleep(Duration::from_millis(sched::random_u64() % 200));
+        let host = if sched::random_u64().is_multiple_of(2) { hosts[0] } else { hosts[1] };
+        match sched::random_u64() % 4 {
+            0 => drop(network().reset(SocketAddr::new(host, 80))),
+            1 => network().vanish(SocketAddr::new(host, 80)),
+            2 => network().isolate(host),
+            _ => network().rejoin(host),
+        }
+    }
+    hosts.iter().for_each(|&host| network().rejoin(host));
+}
+
+/// Asks a few times, and checks that a response that looks whole is whole.
+fn ask_a_few_times(body: &str) {
+    for _ in 0..4 {
+        let mut stream = net::TcpStream::connect("10.0.0.1:80").expect("it listens");
+        stream.write_all(b"GET / HTTP/1.0\r\n\r\n").expect("it reads");
+        let mut text = Vec::new();
+        let is_whole = stream.read_to_end(&mut text).is_ok();
+        let text = String::from_utf8(text).expect("text");
+        if is_whole && text.starts_with("HTTP/1.1 200 ") && text.contains(": 1000\r\n") {
+            let (_, received) = text.split_once("\r\n\r\n").expect("a head");
+            assert!(received.len() < body.len() || received == body);
+        }
+    }
+}
+
+/// Clients, upstreams and a network that fails in every way: nothing hangs, nothing is left, and
+/// what looks whole is whole.
 #[test]
 fn whatever_the_network_does_a_response_is_whole_or_does_not_look_so() {
     sim::check(|| {
         let body = "0123456789".repeat(100);
-        let script = |body: String| {
-            move |mut stream: net::TcpStream, _: usize| {
-                while read_head(&mut stream).is_some() {
-                    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
-                    let half = body.len() / 2;
-                    let pieces =
-                        [head.as_bytes(), &body.as_bytes()[..half], &body.as_bytes()[half..]];
-                    for piece in pieces {
-                        if stream.write_all(piece).is_err() {
-                            return;
-                        }
-                        sched::sleep(Duration::from_millis(sched::random_u64() % 50));
-                    }
-                }
-            }
-        };
+        let script = |body: String| move |stream, _| answer_in_pieces(stream, &body);
         let first = simulated_upstream(UPSTREAM, script(body.clone()));
         let other = simulated_upstream(OTHER, script(body.clone()));
-        let proxy: ProxyBuilder = Proxy::builder().upstream(UPSTREAM).upstream(OTHER);
         let timeouts = ProxyTimeouts::default()
             .with_connect(secs(1))
             .with_first_byte(secs(2))
             .with_body(secs(2));
-        let proxy = quiet(proxy.timeouts(timeouts));
-        let handler = proxy.clone();
+        let proxy = Proxy::builder().upstream(UPSTREAM).upstream(OTHER).timeouts(timeouts);
+        let proxy = quiet(proxy);
         let server = straightline::Server::builder().bind("10.0.0.1:80").workers(1);
-        let server = server.build(handler).expect("a port");
+        let server = server.build(proxy.clone()).expect("a port");
         let handle = server.handle();
         let serving = sched::spawn(move || server.run());
-        let faults = ["10.0.0.8", "10.0.0.9"].map(|host| host.parse::<IpAddr>().expect("an ip"));
-        let chaos = sched::spawn(move || {
-            for _ in 0..10 {
-                sched::sleep(Duration::from_millis(sched::random_u64() % 200));
-                let host = faults[(sched::random_u64() % 2) as usize];
-                match sched::random_u64() % 4 {
-                    0 => drop(network().reset(SocketAddr::new(host, 80))),
-                    1 => network().vanish(SocketAddr::new(host, 80)),
-                    2 => network().isolate(host),
-                    _ => network().rejoin(host),
-                }
-            }
-            faults.iter().for_each(|&host| network().rejoin(host));
-        });
+        let breaking = sched::spawn(break_network);
         sched::scope(|scope| {
             for _ in 0..3 {
-                scope.spawn(|| {
-                    for _ in 0..4 {
-                        let mut stream =
-                            net::TcpStream::connect("10.0.0.1:80").expect("it listens");
-                        stream.write_all(b"GET / HTTP/1.0\r\n\r\n").expect("it reads");
-                        let mut text = Vec::new();
-                        let whole = stream.read_to_end(&mut text).is_ok();
-                        let text = String::from_utf8(text).expect("text");
-                        if whole && text.starts_with("HTTP/1.1 200 ") && text.contains(": 1000\r\n")
-                        {
-                            let (_, received) = text.split_once("\r\n\r\n").expect("a head");
-                            assert!(received.len() < body.len() || received == body);
-                        }
-                    }
-                });
+                scope.spawn(|| ask_a_few_times(&body));
             }
         });
-        chaos.join().expect("no panic");
+        breaking.join().expect("no panic");
         handle.shutdown();
         serving.join().expect("no panic").expect("a good end");
         for numbers in proxy.metrics().upstreams {

@@ -61,7 +61,8 @@ const CASES: &[(&str, Outcome, bool)] = &[
     ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nhi", Whole(502, ""), false),
     ("HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\nhi", Whole(502, ""), false),
     (
-        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\
+         \r\n2\r\nhi\r\n0\r\n\r\n",
         Whole(502, ""),
         false,
     ),

@@ -83,7 +83,7 @@ impl Peer {
     }
 }
 
-/// A proxy in front of one upstream, which tells nobody of events.
+/// A proxy in front of one upstream, whose events are dropped.
 pub(crate) fn proxy_to(address: &str) -> Proxy {
     quiet(Proxy::builder().upstream(address))
 }
