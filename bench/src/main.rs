@@ -4,8 +4,8 @@
 //! `server` runs the servers of `serve` as processes of this same binary and reads their CPU time;
 //! `load` asks them, on straightline's own fibers; `bench` goes round by round and `report` prints
 //! the results. `micro` measures single operations of the scheduler. `cost` counts the instructions
-//! of a request and compares them with a record. `files` measures files beside nginx, `tls`
-//! TLS, `json` JSON and `dispatch` routers beside those of frameworks.
+//! of a request and compares them with a record. `files` measures files beside nginx, `proxy` proxies
+//! beside nginx and HAProxy, `tls` TLS, `json` JSON and `dispatch` routers beside those of frameworks.
 
 #![deny(unsafe_op_in_unsafe_fn)]
 
@@ -27,6 +27,8 @@ mod json;
 mod load;
 #[cfg(target_os = "linux")]
 mod micro;
+#[cfg(target_os = "linux")]
+mod proxy;
 #[cfg(target_os = "linux")]
 mod reply;
 #[cfg(target_os = "linux")]

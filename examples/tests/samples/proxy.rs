@@ -72,7 +72,7 @@ fn an_upstream_that_fails_is_a_502_and_the_health_check_finds_it() {
 #[test]
 fn mistakes_are_one_line() {
     for (flags, text) in [
-        (["--upstream", "nowhere"], "an address with a port"),
+        (["--upstream", "nowhere"], "no address with a port"),
         (["--connections", "0"], "a limit of the proxy is zero"),
         (["--health-path", "x"], "a health check needs a path"),
     ] {

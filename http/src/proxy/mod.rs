@@ -59,7 +59,6 @@
 //! There is no cache, and no HTTP/2. TLS to upstreams is the matter of a
 //! [connector](ProxyBuilder::connector).
 
-mod builder;
 mod connection;
 mod download;
 mod events;
@@ -83,9 +82,8 @@ mod tunnel;
 mod upload;
 mod upstreams;
 
-pub use builder::ProxyBuilder;
 pub use events::ProxyEvent;
 pub use forwarded::ForwardedPolicy;
 pub use metrics::{ProxyMetrics, UpstreamNumbers};
-pub use proxy::Proxy;
+pub use proxy::{Proxy, ProxyBuilder};
 pub use settings::{Ejections, HealthCheck, HostPolicy, ProxyLimits, ProxyTimeouts};
