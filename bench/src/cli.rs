@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -21,6 +22,7 @@ use crate::load::Mode;
 use crate::micro;
 #[cfg(feature = "peers")]
 use crate::multipart;
+use crate::proxy;
 use crate::report;
 use crate::serve::{self, Kind};
 #[cfg(feature = "tls")]
@@ -55,6 +57,8 @@ enum Command {
     Cost(CostArgs),
     /// Measures files of a directory beside nginx, which has to be installed
     Files(FilesArgs),
+    /// Measures a proxy beside nginx and `HAProxy`, which have to be installed
+    Proxy(FilesArgs),
     /// Measures TLS with each provider of cryptography, beside nginx
     ///
     /// Exits with 1 if a handshake or a request failed.
@@ -94,6 +98,9 @@ enum Command {
     /// Is one of the servers of `files`
     #[command(hide = true)]
     ServeFiles(ServeFilesArgs),
+    /// Is one of the proxies of `proxy`
+    #[command(hide = true)]
+    ServeProxy(ServeProxyArgs),
     /// Is one of the servers of `tls`
     #[cfg(feature = "tls")]
     #[command(hide = true)]
@@ -175,6 +182,18 @@ struct FilesArgs {
 struct ServeFilesArgs {
     server: files::Kind,
     /// Where the files are
+    folder: PathBuf,
+    /// The CPU to stay on
+    #[arg(long)]
+    cpu: Option<usize>,
+}
+
+#[derive(Args)]
+struct ServeProxyArgs {
+    server: proxy::Kind,
+    /// The server that gets the requests
+    upstream: SocketAddr,
+    /// Where the configurations are
     folder: PathBuf,
     /// The CPU to stay on
     #[arg(long)]
@@ -318,7 +337,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Micro(args) if args.quick => micro::run(1, 1),
         Command::Micro(args) => micro::run(args.rounds, args.scale),
         Command::Cost(args) => cost::run(args.update),
-        Command::Files(args) => measure_files(&args),
+        Command::Files(args) => measure_files(&args, files::run),
+        Command::Proxy(args) => measure_files(&args, proxy::run),
         #[cfg(feature = "peers")]
         Command::Json(args) => measure_json(&args),
         #[cfg(feature = "peers")]
@@ -338,6 +358,9 @@ pub(crate) fn main() -> ExitCode {
         Command::Serve(args) => serve::run(args.server, args.cpu).map(|()| true),
         Command::ServeFiles(args) => {
             files::serve(args.server, &args.folder, args.cpu).map(|()| true)
+        }
+        Command::ServeProxy(args) => {
+            proxy::serve(args.server, args.upstream, &args.folder, args.cpu).map(|()| true)
         }
         #[cfg(feature = "tls")]
         Command::ServeTls(args) => tls::serve(args.server, &args.folder, args.cpu).map(|()| true),
@@ -375,15 +398,15 @@ fn measure(args: BenchArgs) -> io::Result<bool> {
     Ok(rounds.iter().all(|round| round.requests > 0 && round.errors == 0))
 }
 
-/// Runs the benchmark of files.
-fn measure_files(args: &FilesArgs) -> io::Result<bool> {
+/// Runs the benchmark of files, or of proxies.
+fn measure_files(args: &FilesArgs, run: fn(&files::Plan) -> io::Result<bool>) -> io::Result<bool> {
     let plan = files::Plan {
         rounds: if args.quick { 1 } else { args.rounds },
         round_time: if args.quick { QUICK_TIME } else { args.seconds },
         pinning: Pinning::choose()?,
     };
     println!("{}", report::conditions_of(plan.rounds, plan.round_time, plan.pinning)?);
-    files::run(&plan)
+    run(&plan)
 }
 
 /// Runs the benchmark of TLS; false if a server failed in it.

@@ -4,7 +4,8 @@
 //! `server` runs the servers of `serve` as processes of this same binary and reads their CPU time;
 //! `load` asks them, on straightline's own fibers; `bench` goes round by round and `report` prints
 //! the results. `micro` measures single operations of the scheduler. `cost` counts the instructions
-//! of a request and compares them with a record. `files` measures files beside nginx, `tls`
+//! of a request and compares them with a record. `files` measures files beside nginx, `proxy` proxies
+//! beside nginx and HAProxy, `tls`
 //! TLS, `json` JSON, `multipart` forms, `websocket` WebSockets and `dispatch` routers beside those of
 //! frameworks.
 
@@ -30,6 +31,8 @@ mod load;
 mod micro;
 #[cfg(all(target_os = "linux", feature = "peers"))]
 mod multipart;
+#[cfg(target_os = "linux")]
+mod proxy;
 #[cfg(target_os = "linux")]
 mod reply;
 #[cfg(target_os = "linux")]

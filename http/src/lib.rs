@@ -114,6 +114,8 @@ pub mod https;
 pub mod internals;
 mod message;
 mod proto;
+#[cfg(feature = "proxy")]
+pub mod proxy;
 mod server;
 mod signal;
 mod telemetry;

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// A connection.
-pub(super) struct Client {
+pub(crate) struct Client {
     stream: TcpStream,
     request: String,
     /// The length of the file.
@@ -14,7 +14,7 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn connect(server: SocketAddr, name: &str, bytes: usize) -> io::Result<Self> {
+    pub(crate) fn connect(server: SocketAddr, name: &str, bytes: usize) -> io::Result<Self> {
         let stream = TcpStream::connect(server)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(ANSWER_TIME_MAX))?;
@@ -23,12 +23,12 @@ impl Client {
     }
 
     /// Sends a request.
-    pub(super) fn ask(&mut self) -> io::Result<()> {
+    pub(crate) fn ask(&mut self) -> io::Result<()> {
         self.stream.write_all(self.request.as_bytes())
     }
 
     /// Reads the response: a 200 with all of the file.
-    pub(super) fn answer(&mut self) -> io::Result<()> {
+    pub(crate) fn answer(&mut self) -> io::Result<()> {
         let mut filled = 0;
         let head_bytes = loop {
             match self.stream.read(&mut self.buffer[filled..])? {

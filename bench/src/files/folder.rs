@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process;
 
 /// A folder that is removed when this is dropped. The files are in `site` below it.
-pub(super) struct Folder(PathBuf);
+pub(crate) struct Folder(PathBuf);
 
 impl Folder {
     /// Makes the folder with files of those names and lengths in bytes.
-    pub(super) fn new(files: &[(&str, usize)]) -> io::Result<Self> {
+    pub(crate) fn new(files: &[(&str, usize)]) -> io::Result<Self> {
         let path = env::temp_dir().join(format!("straightline-bench-files-{}", process::id()));
         fs::create_dir(&path)?;
         // From here on the guard exists, and no failure leaves the folder behind.
@@ -23,7 +23,7 @@ impl Folder {
         Ok(folder)
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 

@@ -14,10 +14,9 @@ use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 
-use self::client::Client;
-use self::folder::Folder;
-use self::server::Server;
-pub(crate) use self::server::{Kind, run as serve};
+pub(crate) use self::client::Client;
+pub(crate) use self::folder::Folder;
+pub(crate) use self::server::{Kind, Server, run as serve};
 use crate::cpu::{self, Pinning};
 use crate::report::median;
 

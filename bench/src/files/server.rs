@@ -32,7 +32,7 @@ pub(crate) enum Kind {
 }
 
 /// A running server. It ends when this is dropped.
-pub(super) struct Server {
+pub(crate) struct Server {
     kind: Kind,
     process: Running,
     address: SocketAddr,
@@ -61,7 +61,7 @@ pub(crate) fn run(kind: Kind, folder: &Path, cpu: Option<usize>) -> io::Result<(
 
 impl Server {
     /// Starts a server and waits until it listens.
-    pub(super) fn start(kind: Kind, folder: &Folder, cpu: Option<usize>) -> io::Result<Self> {
+    pub(crate) fn start(kind: Kind, folder: &Folder, cpu: Option<usize>) -> io::Result<Self> {
         let mut command = Command::new(env::current_exe()?);
         command.arg("serve-files").arg(kind.to_string()).arg(folder.path());
         if let Some(cpu) = cpu {
@@ -101,7 +101,7 @@ impl Server {
         self.kind
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 

@@ -13,6 +13,8 @@ mod json_api;
 mod operating;
 #[cfg(feature = "web")]
 mod playground;
+#[cfg(feature = "proxy")]
+mod proxy;
 #[cfg(feature = "web")]
 mod routing;
 mod servers;
@@ -31,6 +33,8 @@ const SERVERS: &[&str] = &[
     "fanout",
     #[cfg(feature = "web")]
     "playground",
+    #[cfg(feature = "proxy")]
+    "proxy",
     #[cfg(feature = "web")]
     "routing",
     #[cfg(feature = "web")]

@@ -564,6 +564,13 @@ impl Response {
         self.head.fields.push((name, value));
     }
 
+    /// Adds fields of another server whose response this is. A `Date` among them stays.
+    #[cfg(feature = "proxy")]
+    pub(crate) fn push_foreign_fields(&mut self, fields: Vec<(HeaderName, HeaderValue)>) {
+        self.head.has_date |= fields.iter().any(|(name, _)| *name == header::DATE);
+        self.head.fields.extend(fields);
+    }
+
     pub(crate) fn into_head(self) -> ResponseHead {
         self.head
     }

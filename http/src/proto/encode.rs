@@ -44,12 +44,14 @@ pub(crate) struct ResponseHead {
     pub(crate) fields: Vec<(HeaderName, HeaderValue)>,
     /// The connection is to close after the response.
     pub(crate) close: bool,
+    /// The fields have a `Date`, that of another server whose response this is.
+    pub(crate) has_date: bool,
 }
 
 impl ResponseHead {
     #[inline]
     pub(crate) fn new(status: StatusCode) -> Self {
-        Self { status, content_type: None, fields: Vec::new(), close: false }
+        Self { status, content_type: None, fields: Vec::new(), close: false, has_date: false }
     }
 }
 
@@ -82,7 +84,7 @@ impl Encoder {
     ) {
         out.reserve(HEAD_BYTES_USUAL);
         match content_type {
-            Some(content_type) if head.status == StatusCode::OK => {
+            Some(content_type) if head.status == StatusCode::OK && !head.has_date => {
                 // The same constant has the same address: no need to compare the text.
                 if !self.usual_type.is_some_and(|usual| std::ptr::eq(usual, content_type)) {
                     self.usual.clear();
@@ -92,7 +94,7 @@ impl Encoder {
                 }
                 out.extend_from_slice(&self.usual);
             }
-            _ => self.encode_slow(out, head.status, content_type),
+            _ => self.encode_slow(out, head, content_type),
         }
         put_fields(out, &head.fields);
         match connection {
@@ -114,7 +116,7 @@ impl Encoder {
     /// Appends the head after which the connection switches to another protocol: of a 101 (RFC 9110
     /// section 15.2.2), or of a success for CONNECT (section 9.3.6).
     pub(crate) fn encode_upgrade(&self, out: &mut Vec<u8>, head: &ResponseHead) {
-        self.encode_slow(out, head.status, None);
+        self.encode_slow(out, head, None);
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             out.extend_from_slice(b"Connection: upgrade\r\n");
         }
@@ -122,22 +124,41 @@ impl Encoder {
         out.extend_from_slice(b"\r\n");
     }
 
-    fn encode_slow(&self, out: &mut Vec<u8>, status: StatusCode, content_type: Option<&str>) {
-        if status == StatusCode::OK {
-            out.extend_from_slice(&self.ok_and_date);
+    fn encode_slow(&self, out: &mut Vec<u8>, head: &ResponseHead, content_type: Option<&str>) {
+        if head.status == StatusCode::OK {
+            let end = if head.has_date { OK.len() } else { self.ok_and_date.len() };
+            out.extend_from_slice(&self.ok_and_date[..end]);
         } else {
-            out.extend_from_slice(b"HTTP/1.1 ");
-            out.extend_from_slice(status.as_str().as_bytes());
-            out.push(b' ');
-            // The reason may be empty; the space before it may not be left out.
-            out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
-            out.extend_from_slice(b"\r\n");
-            out.extend_from_slice(&self.ok_and_date[OK.len()..]);
+            put_status_line(out, head.status);
+            if !head.has_date {
+                out.extend_from_slice(&self.ok_and_date[OK.len()..]);
+            }
         }
         if let Some(content_type) = content_type {
             put_content_type(out, content_type);
         }
     }
+}
+
+fn put_status_line(out: &mut Vec<u8>, status: StatusCode) {
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(status.as_str().as_bytes());
+    out.push(b' ');
+    // The reason may be empty; the space before it may not be left out.
+    out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends an interim response with these fields (RFC 9110 section 15.2).
+#[cfg(feature = "proxy")]
+pub(crate) fn encode_interim(
+    out: &mut Vec<u8>,
+    status: StatusCode,
+    fields: &[(HeaderName, HeaderValue)],
+) {
+    put_status_line(out, status);
+    put_fields(out, fields);
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Whether a response with this status never has a body (RFC 9110 sections 15.3.5, 15.3.6 and
@@ -217,6 +238,20 @@ mod tests {
              Content-Type: text/plain\r\netag: \"1\"\r\nConnection: close\r\n\
              Content-Length: 18446744073709551615\r\n\r\n"
         );
+    }
+
+    #[test]
+    fn a_response_of_another_server_keeps_its_date() {
+        let encoder = Encoder::new("Sun, 06 Nov 1994 08:49:37 GMT");
+        for (status, line) in [(200, "HTTP/1.1 200 OK\r\n"), (404, "HTTP/1.1 404 Not Found\r\n")] {
+            let mut head = ResponseHead::new(StatusCode::from_u16(status).unwrap());
+            head.fields.push((http::header::DATE, HeaderValue::from_static("then")));
+            head.has_date = true;
+            let mut out = Vec::new();
+            encoder.encode_slow(&mut out, &head, None);
+            put_fields(&mut out, &head.fields);
+            assert_eq!(String::from_utf8(out).unwrap(), format!("{line}date: then\r\n"));
+        }
     }
 
     #[test]

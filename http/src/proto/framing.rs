@@ -24,7 +24,7 @@ impl Default for BodyLength {
 
 /// The value of `Transfer-Encoding`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Coding {
+pub(super) enum Coding {
     #[default]
     None,
     Chunked,
@@ -39,7 +39,7 @@ enum Coding {
 impl Coding {
     /// Adds the codings of one more field line (RFC 9112 section 6.1).
     #[cold]
-    fn and(self, value: &[u8]) -> Self {
+    pub(super) fn and(self, value: &[u8]) -> Self {
         if self == Self::None && value.eq_ignore_ascii_case(b"chunked") {
             return Self::Chunked;
         }
@@ -156,24 +156,27 @@ impl RequestFraming {
         if self.content_length.is_some() {
             return Err(RefusalKind::ContentLengthDuplicate);
         }
-        // Some implementations read a number with a zero in front as octal.
-        if value.is_empty() || (value.len() > 1 && value[0] == b'0') {
-            return Err(RefusalKind::ContentLength);
-        }
-        let mut length = 0_u64;
-        for &byte in value {
-            let digit = match byte {
-                b'0'..=b'9' => u64::from(byte - b'0'),
-                _ => return Err(RefusalKind::ContentLength),
-            };
-            length = length
-                .checked_mul(10)
-                .and_then(|length| length.checked_add(digit))
-                .ok_or(RefusalKind::ContentLength)?;
-        }
+        let length = parse_length(value).ok_or(RefusalKind::ContentLength)?;
         self.content_length = Some(length);
         Ok(())
     }
+}
+
+/// The number of a `Content-Length`; `None` if the value is anything else than one number.
+pub(super) fn parse_length(value: &[u8]) -> Option<u64> {
+    // Some implementations read a number with a zero in front as octal.
+    if value.is_empty() || (value.len() > 1 && value[0] == b'0') {
+        return None;
+    }
+    let mut length = 0_u64;
+    for &byte in value {
+        let digit = match byte {
+            b'0'..=b'9' => u64::from(byte - b'0'),
+            _ => return None,
+        };
+        length = length.checked_mul(10)?.checked_add(digit)?;
+    }
+    Some(length)
 }
 
 /// The last `Host` that was found valid. The next request nearly always has the same.
@@ -209,7 +212,7 @@ const KNOWN_HOST_BYTES_MAX: usize = 64;
 
 /// `uri-host [ ":" port ]` of RFC 9110 section 7.2; the host may not be empty.
 #[inline]
-pub(super) fn is_authority(value: &[u8]) -> bool {
+pub(crate) fn is_authority(value: &[u8]) -> bool {
     let end = host_end(value);
     if end == 0 {
         return is_literal_authority(value);

@@ -163,6 +163,13 @@ impl Client {
         self.buffer.drain(..length).collect()
     }
 
+    /// The next `length` bytes, or fewer if the connection ends before.
+    pub fn up_to(&mut self, length: usize) -> Vec<u8> {
+        while self.buffer.len() < length && self.try_fill() {}
+        let count = self.buffer.len().min(length);
+        self.buffer.drain(..count).collect()
+    }
+
     /// A chunked body and its trailers. If the body ends early, the error is the part that arrived.
     pub fn chunks(&mut self) -> (Result<Vec<u8>, Vec<u8>>, String) {
         let mut body = Vec::new();
@@ -264,6 +271,21 @@ impl Client {
                     assert_ne!(error.kind(), ErrorKind::WouldBlock, "neither");
                     return;
                 }
+            }
+        }
+    }
+
+    /// As [`fill`](Self::fill); a reset is an end.
+    fn try_fill(&mut self) -> bool {
+        let mut chunk = [0; 16 * 1024];
+        match self.stream.read(&mut chunk) {
+            Ok(count) => {
+                self.buffer.extend_from_slice(&chunk[..count]);
+                count > 0
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}");
+                false
             }
         }
     }

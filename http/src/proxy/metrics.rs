@@ -1,0 +1,102 @@
+//! The numbers of a proxy.
+
+use std::sync::atomic::Ordering;
+
+use super::upstreams::Upstreams;
+use crate::telemetry::Exposition;
+
+/// The numbers of a proxy at one moment.
+///
+/// ```
+/// use straightline::proxy::Proxy;
+///
+/// let proxy = Proxy::builder().upstream("127.0.0.1:9000").build()?;
+/// let metrics = proxy.metrics();
+/// assert_eq!(metrics.upstreams[0].requests, 0);
+/// let line = "straightline_proxy_requests_total{upstream=\"127.0.0.1:9000\"} 0\n";
+/// assert!(metrics.to_prometheus().contains(line));
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ProxyMetrics {
+    /// Those of each upstream.
+    pub upstreams: Vec<UpstreamNumbers>,
+}
+
+/// The numbers of one upstream, of all shards together.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct UpstreamNumbers {
+    /// Its address.
+    pub address: String,
+    /// Requests that were sent to it, or were to be; a request that is sent again counts again.
+    pub requests: u64,
+    /// Those of them that failed by its fault.
+    pub failures: u64,
+    /// Requests that were sent again, because an idle connection was closed.
+    pub retries: u64,
+    /// How often it was ejected.
+    pub ejections: u64,
+    /// Connections that were opened.
+    pub connected: u64,
+    /// Requests in flight, and upgraded connections.
+    pub in_flight: usize,
+    /// Idle connections.
+    pub idle: usize,
+    /// It is ejected at the moment.
+    pub is_ejected: bool,
+    /// It has failed its health checks.
+    pub is_ill: bool,
+}
+
+impl ProxyMetrics {
+    pub(super) fn of(upstreams: &Upstreams) -> Self {
+        let all = upstreams.all().iter().enumerate();
+        let numbers = all.map(|(index, upstream)| {
+            let counted = &upstream.counted;
+            UpstreamNumbers {
+                address: upstream.address().to_owned(),
+                requests: counted.requests.load(Ordering::Relaxed),
+                failures: counted.failures.load(Ordering::Relaxed),
+                retries: counted.retries.load(Ordering::Relaxed),
+                ejections: counted.ejections.load(Ordering::Relaxed),
+                connected: counted.connected.load(Ordering::Relaxed),
+                in_flight: upstream.in_flight(),
+                idle: counted.idle.load(Ordering::Relaxed),
+                is_ejected: upstreams.is_ejected(index),
+                is_ill: upstream.is_ill(),
+            }
+        });
+        Self { upstreams: numbers.collect() }
+    }
+
+    /// The numbers in Prometheus' text format, version 0.0.4. Not a yield point.
+    #[must_use]
+    pub fn to_prometheus(&self) -> String {
+        type Number = fn(&UpstreamNumbers) -> u64;
+        let counters: [(&str, &str, Number); 5] = [
+            ("requests_total", "Requests that were sent to the upstream.", |all| all.requests),
+            ("failures_total", "Requests that failed by its fault.", |all| all.failures),
+            ("retries_total", "Requests that were sent again.", |all| all.retries),
+            ("ejections_total", "How often it was ejected.", |all| all.ejections),
+            ("connected_total", "Connections that were opened.", |all| all.connected),
+        ];
+        let gauges: [(&str, &str, Number); 4] = [
+            ("in_flight", "Requests in flight.", |all| all.in_flight as u64),
+            ("idle_connections", "Idle connections.", |all| all.idle as u64),
+            ("ejected", "Whether it is ejected.", |all| u64::from(all.is_ejected)),
+            ("ill", "Whether it fails its health checks.", |all| u64::from(all.is_ill)),
+        ];
+        let mut text = Exposition::default();
+        for (name, help, number) in counters {
+            let values = self.upstreams.iter().map(|all| (&all.address, number(all)));
+            text.counters(&format!("straightline_proxy_{name}"), help, "upstream", values);
+        }
+        for (name, help, number) in gauges {
+            let values = self.upstreams.iter().map(|all| (&all.address, number(all)));
+            text.gauges(&format!("straightline_proxy_{name}"), help, "upstream", values);
+        }
+        text.finish()
+    }
+}

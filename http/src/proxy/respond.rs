@@ -1,0 +1,231 @@
+//! The response to the client, made of the upstream's.
+//!
+//! A response that has arrived whole is bytes in memory, and leaves in one write; its connection is
+//! idle at once. The body of any other response is passed on piece by piece, while the rest of the
+//! request's body goes the other way.
+
+use std::io::{self, Write};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use straightline_sched as sched;
+
+use super::connection::UpstreamConnection;
+use super::download::{Download, DownloadError};
+use super::failure::Failure;
+use super::hop_by_hop::ConnectionNames;
+use super::pool::Pool;
+use super::shared::Shared;
+use super::tunnel;
+use super::upload::{Upload, UploadError};
+use super::upstreams::Permit;
+use crate::config::OnDisconnect;
+use crate::message::{BodyWriter, IntoResponse, Request, Response, ResponseBody};
+use crate::proto::{ReceivedBody, ReceivedHead};
+
+/// What the response needs of the exchange; the head is still in the connection's input.
+pub(super) struct Reply {
+    pub(super) shared: Arc<Shared>,
+    pub(super) pool: Rc<Pool>,
+    pub(super) permit: Permit,
+    pub(super) connection: UpstreamConnection,
+    /// The upload, if it is not complete.
+    pub(super) upload: Option<Upload>,
+}
+
+impl Reply {
+    pub(super) fn into_response(mut self, head: &ReceivedHead, request: &Request) -> Response {
+        let arrived = self.connection.input.unread().len() - head.end;
+        let whole = match head.body {
+            ReceivedBody::Known(length) => usize::try_from(length).ok(),
+            _ => None,
+        };
+        let whole = whole.filter(|length| *length <= arrived.min(WHOLE_BYTES_MAX));
+        let received = self.take(head.end + whole.unwrap_or(0));
+        let mut response = match whole {
+            Some(0) => {
+                self.end(is_reusable(head));
+                empty(head, request.method())
+            }
+            Some(_) => {
+                let body = received.slice(head.end..);
+                self.end(is_reusable(head));
+                in_memory(head, body, &received)
+            }
+            None => self.streamed(head),
+        };
+        response.set_status(head.status);
+        response.push_foreign_fields(foreign_fields(head, &received));
+        if head.status == StatusCode::UPGRADE_REQUIRED {
+            // RFC 9110 section 15.5.22: the response names the protocol, in a field of this hop.
+            for value in head.headers(&received).all("upgrade") {
+                if let Ok(value) = HeaderValue::from_bytes(value) {
+                    response.push_field(header::UPGRADE, value);
+                    let upgrade = HeaderValue::from_static("upgrade");
+                    response.push_field(header::CONNECTION, upgrade);
+                }
+            }
+        }
+        response
+    }
+
+    /// The response that switches to `protocol`, if the upstream switches to that one.
+    pub(super) fn switch(mut self, head: &ReceivedHead, protocol: &str) -> Response {
+        let received = self.take(head.end);
+        let mut names = head.headers(&received).list("upgrade");
+        if !names.next().is_some_and(|name| name.eq_ignore_ascii_case(protocol)) {
+            let message = "the upstream switches to another protocol than was asked for";
+            self.permit.record_failure(&io::Error::new(io::ErrorKind::InvalidData, message));
+            return Failure::Unexpected(message).into_response();
+        }
+        let idle = self.shared.timeouts.upgraded;
+        let mut response = Response::upgrade(protocol, move |client| {
+            let Self { pool, connection, permit, .. } = self;
+            let outcome = tunnel::run(&client, connection, &pool, idle);
+            drop(permit);
+            outcome
+        });
+        response.push_foreign_fields(foreign_fields(head, &received));
+        response
+    }
+
+    /// Takes the first bytes of the input.
+    fn take(&mut self, count: usize) -> Bytes {
+        let bytes = Bytes::copy_from_slice(&self.connection.input.unread()[..count]);
+        self.connection.input.consume(count);
+        bytes
+    }
+
+    /// The response has arrived whole: the connection is idle, or closed if another request must
+    /// not be sent on it.
+    fn end(self, is_reusable: bool) {
+        let Self { pool, permit, connection, upload, .. } = self;
+        // Bytes behind a response are not to be taken for the next one.
+        if is_reusable && upload.is_none() && connection.input.is_empty() {
+            pool.put(permit.index(), connection);
+        }
+    }
+
+    /// A response whose body is passed on while it arrives.
+    fn streamed(self, head: &ReceivedHead) -> Response {
+        let is_reusable = is_reusable(head);
+        let (fields_max, timeout) = (self.shared.limits.fields, self.shared.timeouts.body);
+        let download = Download::new(head.body, fields_max, timeout);
+        let response = Response::stream(move |request, body| {
+            self.transfer(download, is_reusable, request, body)
+        });
+        match head.body {
+            ReceivedBody::Known(length) => response.content_length(length),
+            ReceivedBody::Chunked | ReceivedBody::UntilClose => response,
+        }
+    }
+
+    /// Passes the body on, and the rest of the request's body the other way.
+    fn transfer(
+        mut self,
+        mut download: Download,
+        is_reusable: bool,
+        request: &Request,
+        body: &mut BodyWriter<'_>,
+    ) -> io::Result<()> {
+        let is_watched = self.shared.on_disconnect == OnDisconnect::Cancel;
+        let before_wait = || {
+            if is_watched {
+                request.link().watch();
+            }
+        };
+        let UpstreamConnection { stream, input } = &mut self.connection;
+        let stream = &**stream;
+        let passed = match &mut self.upload {
+            None => download.run(stream, input, body, before_wait),
+            Some(upload) => sched::scope(|scope| {
+                let up = scope.spawn(|| {
+                    upload.run(request, stream).inspect_err(|error| {
+                        if matches!(error, UploadError::Client(_)) {
+                            // The upstream waits in vain: the download finds the end.
+                            stream.reset();
+                        }
+                    })
+                });
+                let passed = download.run(stream, input, body, before_wait);
+                up.cancel();
+                match (up.join(), passed) {
+                    (Ok(Err(UploadError::Client(error))), Err(_)) => {
+                        Err(DownloadError::Client(error))
+                    }
+                    (_, passed) => passed,
+                }
+            }),
+        };
+        match passed {
+            Ok(()) => {
+                self.upload = self.upload.filter(|upload| !upload.is_complete());
+                self.end(is_reusable);
+                Ok(())
+            }
+            Err(DownloadError::Client(error)) => Err(error),
+            Err(DownloadError::Upstream(error)) => {
+                self.permit.record_failure(&error);
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Whether another request may follow on the connection. A response that has no body by its status
+/// and announces one all the same may be followed by that body.
+fn is_reusable(head: &ReceivedHead) -> bool {
+    let announces_none = head.content_length.unwrap_or(0) == 0;
+    head.keep_alive && (head.status != StatusCode::NO_CONTENT || announces_none)
+}
+
+/// A response without a body. One to HEAD, and a 304, may have the length of the body that a GET
+/// would get.
+fn empty(head: &ReceivedHead, method: &Method) -> Response {
+    let is_head = *method == Method::HEAD && head.status != StatusCode::NO_CONTENT;
+    let unsent = || Response::stream(|_, _| Ok(()));
+    match head.content_length {
+        Some(length) if is_head || head.status == StatusCode::NOT_MODIFIED => {
+            unsent().content_length(length)
+        }
+        None if is_head && head.status != StatusCode::NOT_MODIFIED => unsent(),
+        _ => Response::new(head.status),
+    }
+}
+
+/// A response whose body is at hand. Bytes get a content type by default, and the upstream's
+/// response may have none: then they are written as a stream, which gets none.
+fn in_memory(head: &ReceivedHead, body: Bytes, received: &[u8]) -> Response {
+    if head.headers(received).contains(header::CONTENT_TYPE) {
+        return Response::new(head.status).with_body(ResponseBody::from(body));
+    }
+    let length = body.len() as u64;
+    let write = move |_: &mut Request, writer: &mut BodyWriter<'_>| writer.write_all(&body);
+    Response::stream(write).content_length(length)
+}
+
+/// The fields that the client gets. Their values share the memory of the head.
+fn foreign_fields(head: &ReceivedHead, received: &Bytes) -> Vec<(HeaderName, HeaderValue)> {
+    let headers = head.headers(received);
+    let connection = ConnectionNames::of(headers);
+    let mut fields = Vec::with_capacity(head.fields.len());
+    for (field, (name, _)) in head.fields.iter().zip(headers) {
+        if connection.has(name) {
+            continue;
+        }
+        let (from, to) = (field.value.0 as usize, field.value.1 as usize);
+        let name = HeaderName::from_bytes(name.as_bytes());
+        let value = HeaderValue::from_maybe_shared(received.slice(from..to));
+        // The parser lets only bytes in that both allow.
+        if let (Ok(name), Ok(value)) = (name, value) {
+            fields.push((name, value));
+        }
+    }
+    fields
+}
+
+/// The largest body that is passed on from memory. Arbitrary: most responses of services are
+/// smaller, and the memory is held for as long as the client takes.
+const WHOLE_BYTES_MAX: usize = 16 * 1024;

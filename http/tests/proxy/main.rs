@@ -1,0 +1,13 @@
+//! The reverse proxy: what it passes on, what it refuses, and what becomes of requests when an
+//! upstream or a client fails.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod faults;
+mod hostile_upstreams;
+mod passing;
+mod same_as_direct;
+mod scripted;
+mod switching;
+mod well_and_ill;
