@@ -111,6 +111,7 @@ mod message;
 mod proto;
 mod server;
 mod signal;
+pub mod sse;
 mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -21,7 +21,7 @@ pub(crate) const BUILDINGS: &[Building<'_>] = &[
         &[
             "lib.rs  guide.rs  internals/",
             "testing/",
-            "web/",
+            "web/  sse/",
             "server/  signal.rs  https.rs",
             "conn/",
             "message/",
@@ -77,7 +77,7 @@ pub(crate) const BUILDINGS: &[Building<'_>] = &[
         "sched/src/",
         &[
             "lib.rs  guide.rs",
-            "shard_thread.rs  shard_local.rs  shard_bound.rs  block_on.rs  offload/",
+            "shard_thread.rs  shard_local.rs  shard_bound.rs  block_on.rs  offload/  hub/",
             "sim/  sync/  log.rs  tracing.rs",
             "core/",
             "queued_writer.rs",
