@@ -124,7 +124,8 @@ fn send_pieces(link: &Link, resting: &mut Resting) -> io::Result<bool> {
             if is_alone || link.output.len() + piece.chunk().len() > TOGETHER_BYTES {
                 send(link, resting, &piece)?;
             } else {
-                link.output.buffer().bytes().extend_from_slice(bytes(link, resting, &piece));
+                let bytes = bytes(link, resting, &piece);
+                link.output.buffer().bytes().extend_from_slice(bytes);
             }
         }
         match fetched {
