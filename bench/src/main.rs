@@ -5,7 +5,7 @@
 //! `load` asks them, on straightline's own fibers; `bench` goes round by round and `report` prints
 //! the results. `micro` measures single operations of the scheduler. `cost` counts the instructions
 //! of a request and compares them with a record. `files` measures files beside nginx, `tls`
-//! TLS, `json` JSON and `dispatch` routers beside those of frameworks.
+//! TLS, `json` JSON, `dispatch` routers and `sse` event streams beside those of frameworks.
 
 #![deny(unsafe_op_in_unsafe_fn)]
 
@@ -35,6 +35,8 @@ mod report;
 mod serve;
 #[cfg(target_os = "linux")]
 mod server;
+#[cfg(all(target_os = "linux", feature = "peers"))]
+mod sse;
 #[cfg(all(target_os = "linux", feature = "tls"))]
 mod tls;
 

@@ -92,8 +92,7 @@ fn go_on_with(connection: &Connection, mut resting: Box<Resting>) -> io::Result<
 /// Sends what there is, until the response rests or is over.
 fn step(link: &Link, resting: &mut Resting) -> io::Result<Step> {
     loop {
-        let has_ended = link.host.is_draining() || send_pieces(link, resting)?;
-        if has_ended {
+        if send_pieces(link, resting)? || link.host.is_draining() {
             if resting.is_chunked() {
                 link.output.buffer().end_chunks(&[]);
             }
@@ -117,8 +116,12 @@ fn step(link: &Link, resting: &mut Resting) -> io::Result<Step> {
 /// A yield point.
 fn send_pieces(link: &Link, resting: &mut Resting) -> io::Result<bool> {
     let mut last: Option<Piece> = None;
+    let mut count = 0;
     loop {
-        let fetched = resting.fetch();
+        // A source that never pauses must not keep a drain waiting.
+        let is_enough = count >= DRAINED_PIECES && link.host.is_draining();
+        let fetched = if is_enough { Fetched::End } else { resting.fetch() };
+        count += 1;
         if let Some(piece) = last.take() {
             let is_alone = !matches!(fetched, Fetched::Piece(_));
             if is_alone || link.output.len() + piece.chunk().len() > TOGETHER_BYTES {
@@ -181,6 +184,10 @@ fn listen(link: &Link, resting: &mut Resting) -> io::Result<()> {
 /// Pieces that are there at the same time are copied together, up to this size: a system call costs
 /// more than the copy.
 const TOGETHER_BYTES: usize = 16 * 1024;
+
+/// How many pieces that are there already are still sent when a drain begins. Arbitrary: what was
+/// published a moment before the drain.
+const DRAINED_PIECES: usize = 64;
 
 /// How much is read at a time of what is dropped. Arbitrary: hardly any client sends anything.
 const SCRATCH_BYTES: usize = 256;

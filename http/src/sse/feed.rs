@@ -141,7 +141,10 @@ impl Feed {
             Some(id) => match self.number(id) {
                 Some(number) => (self.hub.subscribe_after(number), None),
                 // All that is left may be new to the client.
-                None => (self.hub.subscribe_after(0), Some(gap("unknown".to_owned()))),
+                None => {
+                    let before = self.hub.oldest_id() - 1;
+                    (self.hub.subscribe_after(before), Some(gap("unknown".to_owned())))
+                }
             },
         };
         EventStream::new(FeedSource { subscriber, gap, on_lag: self.on_lag })

@@ -147,6 +147,23 @@ impl<T: Send + Sync + 'static> Hub<T> {
         Subscriber::new(part, self.shared.next().min(id.saturating_add(1)))
     }
 
+    /// The number of the oldest message that the hub still has, or of the next one if it has none.
+    /// Not a yield point.
+    ///
+    /// ```
+    /// use straightline_sched::{self as sched, hub::Hub};
+    ///
+    /// sched::run(|| {
+    ///     let hub = Hub::new(2);
+    ///     ["1", "2", "3"].map(|text| hub.publish(text));
+    ///     let all = hub.subscribe_after(hub.oldest_id() - 1);
+    ///     assert_eq!(*all.recv().unwrap(), "2");
+    /// });
+    /// ```
+    pub fn oldest_id(&self) -> u64 {
+        self.shared.oldest()
+    }
+
     /// The number of the newest message; 0 before the first. Not a yield point.
     pub fn newest_id(&self) -> u64 {
         self.shared.next() - 1

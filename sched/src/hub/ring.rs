@@ -54,6 +54,11 @@ impl<T> Ring<T> {
         self.first + self.entries.len() as u64
     }
 
+    /// The number of the oldest message, or of the next one if there is none.
+    pub(super) fn first(&self) -> u64 {
+        self.first
+    }
+
     /// Adds a message, and returns those that had to make room.
     pub(super) fn push(&mut self, entry: Entry<T>) -> Removed<T> {
         self.bytes += entry.bytes as u128;

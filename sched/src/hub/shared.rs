@@ -81,6 +81,11 @@ impl<T> Shared<T> {
         self.next.load(Ordering::Acquire)
     }
 
+    /// The number of the oldest message that is kept, or of the next one if there is none.
+    pub(super) fn oldest(&self) -> u64 {
+        self.ring.lock().first()
+    }
+
     /// Adds to `ring` what is new.
     pub(super) fn copy_to(&self, ring: &mut Ring<T>) -> Removed<T> {
         ring.follow(&self.ring.lock())
