@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-#[cfg(feature = "peers")]
+#[cfg(feature = "events")]
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,7 +23,7 @@ use crate::load::Mode;
 use crate::micro;
 use crate::report;
 use crate::serve::{self, Kind};
-#[cfg(feature = "peers")]
+#[cfg(feature = "events")]
 use crate::sse;
 #[cfg(feature = "tls")]
 use crate::tls;
@@ -69,14 +69,14 @@ enum Command {
     #[cfg(feature = "peers")]
     Dispatch(DispatchArgs),
     /// Measures event streams, beside axum: memory, and the time of one event to all clients
-    #[cfg(feature = "peers")]
+    #[cfg(feature = "events")]
     Sse(SseArgs),
     /// Is one of the servers of `sse`
-    #[cfg(feature = "peers")]
+    #[cfg(feature = "events")]
     #[command(hide = true)]
     ServeSse(ServeSseArgs),
     /// Is many clients of `sse`
-    #[cfg(feature = "peers")]
+    #[cfg(feature = "events")]
     #[command(hide = true)]
     SseClients(SseClientsArgs),
     /// Is one of the servers of `json`
@@ -220,7 +220,7 @@ struct ServeJsonArgs {
     cpu: Option<usize>,
 }
 
-#[cfg(feature = "peers")]
+#[cfg(feature = "events")]
 #[derive(Args)]
 struct SseArgs {
     /// How many clients a server has in each step, ascending
@@ -241,7 +241,7 @@ struct SseArgs {
     quick: bool,
 }
 
-#[cfg(feature = "peers")]
+#[cfg(feature = "events")]
 #[derive(Args)]
 struct ServeSseArgs {
     server: sse::Kind,
@@ -250,7 +250,7 @@ struct ServeSseArgs {
     cpu: Option<usize>,
 }
 
-#[cfg(feature = "peers")]
+#[cfg(feature = "events")]
 #[derive(Args)]
 struct SseClientsArgs {
     server: SocketAddr,
@@ -303,11 +303,11 @@ pub(crate) fn main() -> ExitCode {
         Command::Dispatch(args) => dispatch::run(args.rounds, args.count, args.only),
         #[cfg(feature = "peers")]
         Command::ServeJson(args) => json::serve(args.server, args.cpu).map(|()| true),
-        #[cfg(feature = "peers")]
+        #[cfg(feature = "events")]
         Command::Sse(args) => measure_sse(args),
-        #[cfg(feature = "peers")]
+        #[cfg(feature = "events")]
         Command::ServeSse(args) => sse::serve(args.server, args.cpu).map(|()| true),
-        #[cfg(feature = "peers")]
+        #[cfg(feature = "events")]
         Command::SseClients(args) => sse::clients(args.server, args.count).map(|()| true),
         #[cfg(feature = "tls")]
         Command::Tls(args) => measure_tls(args),
@@ -390,7 +390,7 @@ fn measure_json(args: &JsonArgs) -> io::Result<bool> {
 }
 
 /// Runs the benchmark of event streams.
-#[cfg(feature = "peers")]
+#[cfg(feature = "events")]
 fn measure_sse(args: SseArgs) -> io::Result<bool> {
     let mut clients = if args.quick { QUICK_CLIENTS.to_vec() } else { args.clients };
     clients.sort_unstable();
@@ -422,7 +422,7 @@ fn chosen<T: ValueEnum + PartialEq>(named: Vec<T>) -> Vec<T> {
 const QUICK_TIME: Duration = Duration::from_millis(300);
 
 /// Clients of event streams with `--quick`.
-#[cfg(feature = "peers")]
+#[cfg(feature = "events")]
 const QUICK_CLIENTS: [u32; 2] = [20, 50];
 
 /// Resting connections with `--quick`.

@@ -35,7 +35,7 @@ mod report;
 mod serve;
 #[cfg(target_os = "linux")]
 mod server;
-#[cfg(all(target_os = "linux", feature = "peers"))]
+#[cfg(all(target_os = "linux", feature = "events"))]
 mod sse;
 #[cfg(all(target_os = "linux", feature = "tls"))]
 mod tls;
