@@ -13,6 +13,8 @@ mod playground;
 mod routing;
 mod servers;
 #[cfg(feature = "web")]
+mod sse;
+#[cfg(feature = "web")]
 mod static_site;
 #[cfg(feature = "web")]
 mod upload;
@@ -27,6 +29,8 @@ const SERVERS: &[&str] = &[
     "playground",
     #[cfg(feature = "web")]
     "routing",
+    #[cfg(feature = "web")]
+    "sse",
     #[cfg(feature = "web")]
     "static_site",
     #[cfg(feature = "web")]
