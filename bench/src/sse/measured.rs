@@ -12,8 +12,8 @@ use straightline_harness::{KillOnDrop, ServerProcess};
 
 use super::clients::{CONNECTED, MARK};
 use super::kind::Kind;
+use super::plan::{Plan, ratio};
 use super::serve::PUBLISH;
-use super::{Plan, ratio};
 use crate::cpu;
 
 /// What a server needed with so many clients.

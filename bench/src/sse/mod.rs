@@ -8,6 +8,7 @@
 mod clients;
 mod kind;
 mod measured;
+mod plan;
 mod serve;
 
 use std::io;
@@ -16,20 +17,13 @@ use clap::ValueEnum;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 use self::measured::Measured;
+use self::plan::ratio;
 
 pub(crate) use self::clients::run as clients;
 pub(crate) use self::kind::Kind;
+pub(crate) use self::plan::Plan;
 pub(crate) use self::serve::run as serve;
-use crate::cpu::{self, Pinning};
-
-/// What is measured, and how.
-pub(crate) struct Plan {
-    /// How many clients a server has in each step, in ascending order.
-    pub(crate) clients: Vec<usize>,
-    /// How many events are sent in each step.
-    pub(crate) events: u32,
-    pub(crate) pinning: Pinning,
-}
+use crate::cpu;
 
 /// Measures all servers, one after the other, and prints the tables.
 pub(crate) fn run(plan: &Plan) -> io::Result<bool> {
@@ -76,11 +70,6 @@ fn print(all: &[(Kind, Vec<Measured>)]) {
             );
         }
     }
-}
-
-#[allow(clippy::cast_precision_loss)] // counts stay far below 2^52
-fn ratio(kib: u64, clients: usize) -> f64 {
-    kib as f64 / clients as f64
 }
 
 /// The servers and the processes of the clients inherit the limit.

@@ -10,8 +10,8 @@
 //! - `errors` chooses the response to what goes wrong, and records it;
 //! - `respond` encodes a response;
 //! - `connection` is the state that all of these functions are given;
-//! - `resting` is a response in the middle of which a connection rests, and `report` reports finished
-//!   requests;
+//! - `resting` is a response in the middle of which a connection rests, and `report` reports
+//!   finished requests;
 //! - `service` and `next` call the handler and the wrappers around it;
 //! - `handler_faults` chooses the response to what goes wrong in a handler.
 //!

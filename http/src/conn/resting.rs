@@ -7,8 +7,8 @@
 //! | `ending` | what is known of the client's own end |
 //! | `may_have_input` | no read has found that nothing is left, so there may be no event for it |
 //!
-//! However this is dropped (the client leaves, a drain ends, the fiber is cancelled), the request is
-//! reported.
+//! However this is dropped (the client leaves, a drain ends, the fiber is cancelled), the request
+//! is reported.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -166,8 +166,8 @@ impl Drop for Resting {
     }
 }
 
-/// How many beats are sent to a client that has closed its side. The first one makes the system of a
-/// client that has left answer with a reset, which the second one finds.
+/// How many beats are sent to a client that has closed its side. The first one makes the system of
+/// a client that has left answer with a reset, which the second one finds.
 const PROBES: u8 = 2;
 
 /// How much a client may send that is not read: a request or two, if it has not seen yet that the

@@ -155,7 +155,8 @@ fn put(text: &mut String, field: &str, value: &str) {
     text.push('\n');
 }
 
-/// The lines of a text, by all three line ends of an event stream: at least one, which may be empty.
+/// The lines of a text, by all three line ends of an event stream: at least one line, which may be
+/// empty.
 fn lines(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = Some(text);
     std::iter::from_fn(move || {

@@ -43,8 +43,8 @@ pub struct EventStream {
 }
 
 /// A client gets something at least so often: an event, or else a comment. Proxies commonly close
-/// what is silent for 30 or 60 seconds, and the WHATWG advises "every 15 seconds or so"; this leaves
-/// room for a busy server.
+/// what is silent for 30 or 60 seconds, and the WHATWG advises "every 15 seconds or so"; this
+/// leaves room for a busy server.
 pub const HEARTBEAT: Duration = Duration::from_secs(12);
 
 impl EventStream {

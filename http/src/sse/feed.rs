@@ -30,13 +30,14 @@ use crate::with_fields::with_fields;
 /// A browser whose stream has ended connects again by itself, and sends the id of the last event
 /// that it has seen. It then gets the events behind that one. If the feed has removed some of them,
 /// or has not sent the id (the process was started again), the client first gets an event with the
-/// name `gap`. Its data is the number of events that are lost, or `unknown`. A page that listens for
-/// it can load its state anew.
+/// name `gap`. Its data is the number of events that are lost, or `unknown`. A page that listens
+/// for it can load its state anew.
 ///
 /// # Clients that read slowly
 ///
-/// A client that reads more slowly than the feed is long misses events. It gets a `gap` then, too,
-/// or its stream ends ([`FeedSettings::on_lag`]). It delays neither the publisher nor other clients.
+/// A client that is further behind than the feed is long misses events. It gets a `gap` then, too,
+/// or its stream ends ([`FeedSettings::on_lag`]). It delays neither the publisher nor other
+/// clients.
 #[derive(Clone)]
 pub struct Feed {
     hub: Hub<Frame>,
@@ -128,8 +129,8 @@ impl Feed {
         self.subscribers()
     }
 
-    /// The response for a client that wants the events from now on, or from the last one that it has
-    /// seen. Call it on the shard that serves the request. Not a yield point.
+    /// The response for a client that wants the events from now on, or from the last one that it
+    /// has seen. Call it on the shard that serves the request. Not a yield point.
     ///
     /// # Panics
     ///

@@ -15,7 +15,10 @@
 //! let handler = move |request: &mut Request| -> Response {
 //!     match request.path() {
 //!         "/events" => news.subscribe(request).into_response(),
-//!         "/hello" => format!("told {} clients\n", news.publish(&Event::new("hello"))).into_response(),
+//!         "/hello" => match news.publish(&Event::new("hello")) {
+//!             0 => StatusCode::NO_CONTENT.into_response(),
+//!             clients => format!("told {clients} clients\n").into_response(),
+//!         },
 //!         _ => StatusCode::NOT_FOUND.into_response(),
 //!     }
 //! };
@@ -43,9 +46,9 @@
 //! [`Capacity::in_flight`](crate::Capacity) while it waits, but against
 //! [`Capacity::connections`](crate::Capacity).
 //!
-//! Files: `event` is an event and its encoding, `frame` an encoded event, `source` where events come
-//! from, `event_stream` the response, `feed` the events for all, `writer` those of straight-line
-//! code, `last_event_id` what a client has seen.
+//! Files: `event` is an event and its encoding, `frame` an encoded event, `source` where events
+//! come from, `event_stream` the response, `feed` the events for all, `writer` those of
+//! straight-line code, `last_event_id` what a client has seen.
 
 mod event;
 mod event_stream;

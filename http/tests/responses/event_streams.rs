@@ -1,5 +1,5 @@
-//! Event streams: events reach all clients, in order and at once; heartbeats fill the pauses; what a
-//! client has missed comes again; a drain, a deadline, a cancel and a lost client end a stream.
+//! Event streams: events reach all clients, in order and at once; heartbeats fill the pauses; what
+//! a client has missed comes again; a drain, a cancel and a lost client end a stream.
 
 use std::cell::RefCell;
 use std::io::{Read, Write};

@@ -182,8 +182,8 @@ pub fn wake_later() {
     local::with(|shard| shard.wake(shard.current()));
 }
 
-/// Wakes the calling fiber at `at`, unless it has waited again by then: for an activation that rests
-/// until a point in time, which calls this last.
+/// Wakes the calling fiber at `at`, unless it has waited again by then: for an activation that
+/// rests until a point in time, which calls this last.
 ///
 /// Another call replaces the time, and each timed wait of the fiber removes it. A fiber that was
 /// woken earlier, by something else, is still woken at that time, unless it does one of the two.

@@ -66,15 +66,15 @@ impl<T: Send + Sync + 'static> Part<T> {
         if let Some(part) = found.and_then(|part| part.into_any().downcast().ok()) {
             return Some(part);
         }
-        let (shard, hub) = (home.shard_id(), shared.id);
         let part = Rc::new(Self {
             shared: Arc::clone(shared),
             mail: shared.join(home),
             ring: RefCell::new(Ring::new(1, shared.bounds)),
             waiting: RefCell::default(),
         });
-        let place = Rc::downgrade(&part);
-        PARTS.with_borrow_mut(|parts| parts.push(Place { shard, hub, part: place }));
+        let weak = Rc::downgrade(&part);
+        let place = Place { shard: part.mail.shard_id(), hub: shared.id, part: weak };
+        PARTS.with_borrow_mut(|parts| parts.push(place));
         Some(part)
     }
 

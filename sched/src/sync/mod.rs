@@ -13,8 +13,9 @@
 //! | work from many senders to one receiver | [`mpsc`] |
 //! | one answer | [`oneshot`] |
 //! | messages from one to many | [`broadcast`] |
-//! | the same beyond this: many shards, and what a late receiver has missed | [`hub`](crate::hub) |
-//! | waiting for the first of several | [`select`]; for a future among them, [`Polled`]; for a fiber that rests, [`WakeOn`] |
+//! | the same for many receivers on many shards, and for late ones | [`hub`](crate::hub) |
+//! | waiting for the first of several | [`select`]; for a future among them, [`Polled`] |
+//! | the same for a fiber that rests | [`WakeOn`] |
 //!
 //! Within one shard, data that is not changed across a wait needs none of these: `Rc`, `Cell` and
 //! `RefCell` are enough.

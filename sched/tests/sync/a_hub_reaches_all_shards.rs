@@ -154,29 +154,23 @@ fn publishers_on_several_threads_get_numbers_of_their_own() {
 #[test]
 fn a_message_of_another_thread_wakes_a_waiting_subscriber() {
     on_a_shard(|| {
-        let hub = Hub::new(1);
+        let (hub, got) = (Hub::new(1), Arc::new(AtomicU64::new(0)));
         let subscriber = hub.subscribe();
-        let me = sched::current();
         let publisher = thread::spawn({
-            let hub = hub.clone();
+            let (hub, got) = (hub.clone(), Arc::clone(&got));
             move || {
-                for number in 0..1_000_u32 {
+                for number in 0..1_000 {
                     hub.publish(number);
-                    // Until the subscriber has it: each message finds it waiting, or about to.
-                    while hub.newest_id() == u64::from(number) + 1 && hub.subscribers() == 1 {
+                    // So each message finds the subscriber waiting, or about to wait.
+                    while got.load(Ordering::Acquire) <= number {
                         thread::yield_now();
-                        if GOT.load(Ordering::Acquire) > u64::from(number) {
-                            break;
-                        }
                     }
                 }
-                me.unpark();
             }
         });
-        static GOT: AtomicU64 = AtomicU64::new(0);
         for number in 0..1_000 {
             assert_eq!(subscriber.recv().map(|message| *message), Ok(number));
-            GOT.store(u64::from(number) + 1, Ordering::Release);
+            got.store(number + 1, Ordering::Release);
         }
         publisher.join().unwrap();
     });
