@@ -25,6 +25,8 @@ use crate::multipart;
 use crate::proxy;
 use crate::report;
 use crate::serve::{self, Kind};
+#[cfg(feature = "events")]
+use crate::sse;
 #[cfg(feature = "tls")]
 use crate::tls;
 #[cfg(feature = "peers")]
@@ -84,6 +86,17 @@ enum Command {
     #[cfg(feature = "peers")]
     #[command(hide = true)]
     ServeWebsocket(ServeWebsocketArgs),
+    /// Measures event streams, beside axum: memory, and the time of one event to all clients
+    #[cfg(feature = "events")]
+    Sse(SseArgs),
+    /// Is one of the servers of `sse`
+    #[cfg(feature = "events")]
+    #[command(hide = true)]
+    ServeSse(ServeSseArgs),
+    /// Is many clients of `sse`
+    #[cfg(feature = "events")]
+    #[command(hide = true)]
+    SseClients(SseClientsArgs),
     /// Is one of the servers of `json`
     #[cfg(feature = "peers")]
     #[command(hide = true)]
@@ -298,6 +311,43 @@ struct ServeJsonArgs {
     cpu: Option<usize>,
 }
 
+#[cfg(feature = "events")]
+#[derive(Args)]
+struct SseArgs {
+    /// How many clients a server has in each step, ascending
+    #[arg(
+        long,
+        value_name = "N,..",
+        value_delimiter = ',',
+        default_value = "1000,2000,5000,18000"
+    )]
+    #[arg(value_parser = value_parser!(u32).range(1..=19_000))]
+    clients: Vec<u32>,
+    /// How many events are sent in each step
+    #[arg(long, value_name = "N", default_value = "20")]
+    #[arg(value_parser = value_parser!(u32).range(1..=ROUNDS_MAX))]
+    events: u32,
+    /// Few clients: shows that everything works; the figures mean nothing
+    #[arg(long, conflicts_with_all = ["clients", "events"])]
+    quick: bool,
+}
+
+#[cfg(feature = "events")]
+#[derive(Args)]
+struct ServeSseArgs {
+    server: sse::Kind,
+    /// The CPU to stay on
+    #[arg(long)]
+    cpu: Option<usize>,
+}
+
+#[cfg(feature = "events")]
+#[derive(Args)]
+struct SseClientsArgs {
+    server: SocketAddr,
+    count: usize,
+}
+
 #[cfg(feature = "tls")]
 #[derive(Args)]
 struct TlsArgs {
@@ -353,6 +403,12 @@ pub(crate) fn main() -> ExitCode {
         Command::ServeWebsocket(args) => websocket::serve(args.server, args.cpu).map(|()| true),
         #[cfg(feature = "peers")]
         Command::ServeJson(args) => json::serve(args.server, args.cpu).map(|()| true),
+        #[cfg(feature = "events")]
+        Command::Sse(args) => measure_sse(args),
+        #[cfg(feature = "events")]
+        Command::ServeSse(args) => sse::serve(args.server, args.cpu).map(|()| true),
+        #[cfg(feature = "events")]
+        Command::SseClients(args) => sse::clients(args.server, args.count).map(|()| true),
         #[cfg(feature = "tls")]
         Command::Tls(args) => measure_tls(args),
         Command::Serve(args) => serve::run(args.server, args.cpu).map(|()| true),
@@ -459,6 +515,21 @@ fn measure_websocket(args: &WebsocketArgs) -> io::Result<bool> {
     websocket::run(&plan)
 }
 
+/// Runs the benchmark of event streams.
+#[cfg(feature = "events")]
+fn measure_sse(args: SseArgs) -> io::Result<bool> {
+    let mut clients = if args.quick { QUICK_CLIENTS.to_vec() } else { args.clients };
+    clients.sort_unstable();
+    clients.dedup();
+    let plan = sse::Plan {
+        clients: clients.into_iter().map(|count| count as usize).collect(),
+        events: if args.quick { 2 } else { args.events },
+        pinning: Pinning::choose()?,
+    };
+    println!("{}", report::conditions_of(plan.events, Duration::ZERO, plan.pinning)?);
+    sse::run(&plan)
+}
+
 /// Each of `named` once, or all if none is.
 fn chosen<T: ValueEnum + PartialEq>(named: Vec<T>) -> Vec<T> {
     if named.is_empty() {
@@ -475,6 +546,10 @@ fn chosen<T: ValueEnum + PartialEq>(named: Vec<T>) -> Vec<T> {
 
 /// A `--quick` round. Arbitrary: long enough for thousands of requests, short enough for a CI job.
 const QUICK_TIME: Duration = Duration::from_millis(300);
+
+/// Clients of event streams with `--quick`.
+#[cfg(feature = "events")]
+const QUICK_CLIENTS: [u32; 2] = [20, 50];
 
 /// Resting connections with `--quick`.
 #[cfg(any(feature = "peers", feature = "tls"))]

@@ -5,9 +5,8 @@
 //! `load` asks them, on straightline's own fibers; `bench` goes round by round and `report` prints
 //! the results. `micro` measures single operations of the scheduler. `cost` counts the instructions
 //! of a request and compares them with a record. `files` measures files beside nginx, `proxy` proxies
-//! beside nginx and HAProxy, `tls`
-//! TLS, `json` JSON, `multipart` forms, `websocket` WebSockets and `dispatch` routers beside those of
-//! frameworks.
+//! beside nginx and HAProxy, and `tls` TLS. `json`, `multipart`, `websocket`, `sse` (event streams)
+//! and `dispatch` (routers) measure the parts of the kit beside those of frameworks.
 
 #![deny(unsafe_op_in_unsafe_fn)]
 
@@ -41,6 +40,8 @@ mod report;
 mod serve;
 #[cfg(target_os = "linux")]
 mod server;
+#[cfg(all(target_os = "linux", feature = "events"))]
+mod sse;
 #[cfg(all(target_os = "linux", feature = "tls"))]
 mod tls;
 #[cfg(all(target_os = "linux", feature = "peers"))]

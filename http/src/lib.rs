@@ -118,6 +118,7 @@ mod proto;
 pub mod proxy;
 mod server;
 mod signal;
+pub mod sse;
 mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;

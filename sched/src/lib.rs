@@ -215,6 +215,7 @@ mod driver;
 mod fiber;
 pub mod fs;
 pub mod guide;
+pub mod hub;
 #[cfg(feature = "slog")]
 mod log;
 mod offload;
@@ -240,7 +241,8 @@ pub use crate::core::{
     current, deadline, driver_kind, inspect, inspect_with_backtraces, note_unwound_write, now,
     on_switch, park, park_timeout, poll_checkpoint, random_u64, remaining, run, run_with, scope,
     set_label, sleep, spawn, spawn_stackless, stack_usage, stats, system_time, try_current,
-    try_scope, turn_start, uncancellable, wait_for_armed, wake_later, with_own_locals, yield_now,
+    try_scope, turn_start, uncancellable, wait_for_armed, wake_at, wake_later, with_own_locals,
+    yield_now,
 };
 pub use crate::driver::{DriverKind, Interest, Watch, Watched};
 pub use crate::fiber::backtrace::Backtrace;

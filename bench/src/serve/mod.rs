@@ -16,7 +16,7 @@ use ::straightline::sched::DriverKind;
 use clap::ValueEnum;
 use rustix::process::{Signal, set_parent_process_death_signal};
 
-#[cfg(any(feature = "tls", feature = "peers"))]
+#[cfg(any(feature = "tls", feature = "events"))]
 pub(crate) use self::answer::ANY_PORT;
 use self::answer::listen;
 pub(crate) use self::answer::{BODY, PATH};

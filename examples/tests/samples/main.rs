@@ -19,6 +19,8 @@ mod proxy;
 mod routing;
 mod servers;
 #[cfg(feature = "web")]
+mod sse;
+#[cfg(feature = "web")]
 mod static_site;
 #[cfg(feature = "web")]
 mod upload;
@@ -37,6 +39,8 @@ const SERVERS: &[&str] = &[
     "proxy",
     #[cfg(feature = "web")]
     "routing",
+    #[cfg(feature = "web")]
+    "sse",
     #[cfg(feature = "web")]
     "static_site",
     #[cfg(feature = "web")]

@@ -7,7 +7,9 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
+use super::resting::Resting;
 use super::service::Service;
+use crate::message::Fed;
 use crate::proto::{Gap, Refusal};
 use crate::telemetry::Event;
 use crate::wire::{Host, Input, Link};
@@ -26,6 +28,8 @@ pub(crate) struct Connection {
     gap: Cell<Gap>,
     /// The stream may have a handshake, which comes before the first request.
     awaits_handshake: Cell<bool>,
+    /// The response in the middle of which the connection rests.
+    resting: Cell<Option<Box<Resting>>>,
     /// The connection broke or ended too early, and that is recorded.
     is_failed: Cell<bool>,
 }
@@ -34,6 +38,11 @@ pub(crate) struct Connection {
 pub(super) enum End {
     /// The connection is idle: nothing is buffered, and bytes from the client wake the fiber.
     Idle,
+    /// The head of a response is written, whose pieces come now and then.
+    Feed(Box<Fed>),
+    /// The connection rests in the middle of a response: nothing is buffered, and what the response
+    /// waits for wakes the fiber.
+    Rest,
     /// The connection is over, and every response is written.
     Close,
     /// As `Close`, but the client may still be sending: see [`linger`](crate::wire::linger).
@@ -55,6 +64,7 @@ impl Connection {
             service,
             gap: Cell::new(Gap::default()),
             awaits_handshake: Cell::new(awaits_handshake),
+            resting: Cell::new(None),
             is_failed: Cell::new(false),
         }
     }
@@ -108,6 +118,18 @@ impl Connection {
         self.awaits_handshake.set(false);
     }
 
+    /// The connection rests in the middle of this response.
+    pub(super) fn rest(&self, resting: Box<Resting>) {
+        self.link.begin_rest();
+        self.resting.set(Some(resting));
+    }
+
+    /// The connection goes on with its response: returns the response in which it rested, if any.
+    pub(super) fn end_rest(&self) -> Option<Box<Resting>> {
+        self.link.end_rest();
+        self.resting.take()
+    }
+
     /// Notes that the connection broke or ended too early; false if that is noted already.
     pub(super) fn set_failed(&self) -> bool {
         !self.is_failed.replace(true)
@@ -117,6 +139,7 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         self.link.unwatch();
+        drop(self.end_rest());
         // A request that is still in flight remains unanswered.
         self.link.end_request(false);
         self.host.counters().closed.bump();

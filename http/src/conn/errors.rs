@@ -66,7 +66,7 @@ pub(super) fn refuse(
     let method = if is_head { Method::HEAD } else { Method::GET };
     let head = Head { method, minor: 1, ..Head::default() };
     respond(connection, &head, request, &response, false)?;
-    report_unless_in_flight(connection);
+    report_unless_in_flight(connection.link());
     connection.link().flush()
 }
 
@@ -87,7 +87,7 @@ pub(super) fn refuse_late(connection: &Connection, timeout: Timeout) -> io::Resu
     record_timeout(connection.link(), timeout);
     let response = Response::error(StatusCode::REQUEST_TIMEOUT, format!("{timeout}\n"), None);
     respond(connection, &Head { minor: 1, ..Head::default() }, None, &response, false)?;
-    report_unless_in_flight(connection);
+    report_unless_in_flight(connection.link());
     connection.link().flush()
 }
 
@@ -157,7 +157,7 @@ pub(super) fn handler_panic(
 ) -> Response {
     if is_cancel(&*payload) {
         connection.link().exchange.set_outcome(Outcome::ForceClosed);
-        report_request(connection, request);
+        report_request(connection.link(), request);
     }
     panic_response(request, payload)
 }

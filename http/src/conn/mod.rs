@@ -4,11 +4,14 @@
 //!
 //! - `serve` is the loop over the requests;
 //! - `stream` sends responses that are not bytes in memory, and runs upgraded protocols;
+//! - `rest` sends responses whose pieces come now and then, without a stack between them;
 //! - `settle` ends a request;
 //! - `handshake` is what comes before the first request;
 //! - `errors` chooses the response to what goes wrong, and records it;
-//! - `report` reports finished requests, `respond` encodes a response;
+//! - `respond` encodes a response;
 //! - `connection` is the state that all of these functions are given;
+//! - `resting` is a response in the middle of which a connection rests, and `report` reports
+//!   finished requests;
 //! - `service` and `next` call the handler and the wrappers around it;
 //! - `handler_faults` chooses the response to what goes wrong in a handler.
 //!
@@ -23,6 +26,8 @@ mod handshake;
 mod next;
 mod report;
 mod respond;
+mod rest;
+mod resting;
 mod serve;
 mod service;
 mod settle;

@@ -4,32 +4,31 @@
 use http::StatusCode;
 use straightline_sched::system_time;
 
-use super::connection::Connection;
 use crate::message::Request;
 use crate::proto::Headers;
 use crate::telemetry::{FinishedRequest, Outcome};
+use crate::wire::Link;
 
 /// Reports a request and its response, once. The request's head must still be there.
 #[inline]
-pub(super) fn report_request(connection: &Connection, request: &Request) {
-    let (link, route) = (connection.link(), connection.link().exchange.route());
-    let is_wanted = connection.host().wants_requests();
+pub(super) fn report_request(link: &Link, request: &Request) {
+    let route = link.exchange.route();
+    let is_wanted = link.host.wants_requests();
     if (is_wanted || route.is_some()) && link.exchange.record_reported() {
         if let Some(route) = route {
             link.count_route(route);
         }
         if is_wanted {
-            report(connection, Some(request));
+            report(link, Some(request));
         }
     }
 }
 
 #[cold]
-fn report(connection: &Connection, request: Option<&Request>) {
-    let link = connection.link();
+fn report(link: &Link, request: Option<&Request>) {
     let (status, body_at) = link.exchange.take_response();
     let duration = link.exchange.time();
-    connection.host().report(&FinishedRequest {
+    link.host.report(&FinishedRequest {
         begun: system_time().checked_sub(duration).unwrap_or_else(system_time),
         duration,
         peer: link.peer(),
@@ -50,15 +49,15 @@ fn report(connection: &Connection, request: Option<&Request>) {
 /// Reports a request whose fiber was cancelled, or has panicked, while its response was being sent:
 /// its head is lost.
 #[cold]
-pub(super) fn report_lost(connection: &Connection, outcome: Outcome) {
-    let (link, exchange) = (connection.link(), &connection.link().exchange);
+pub(super) fn report_lost(link: &Link, outcome: Outcome) {
+    let exchange = &link.exchange;
     if exchange.is_in_flight() && exchange.record_reported() {
         exchange.set_outcome(outcome);
         if let Some(route) = exchange.route() {
             link.count_route(route);
         }
-        if connection.host().wants_requests() {
-            report(connection, None);
+        if link.host.wants_requests() {
+            report(link, None);
         }
     }
 }
@@ -66,12 +65,11 @@ pub(super) fn report_lost(connection: &Connection, outcome: Outcome) {
 /// Reports bytes that are not a request. A request in flight is not reported here: it is reported
 /// when it ends.
 #[cold]
-pub(super) fn report_unless_in_flight(connection: &Connection) {
-    let exchange = &connection.link().exchange;
-    if !exchange.is_in_flight() {
-        exchange.restart_clock();
-        if connection.host().wants_requests() {
-            report(connection, None);
+pub(super) fn report_unless_in_flight(link: &Link) {
+    if !link.exchange.is_in_flight() {
+        link.exchange.restart_clock();
+        if link.host.wants_requests() {
+            report(link, None);
         }
     }
 }

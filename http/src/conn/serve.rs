@@ -19,6 +19,7 @@ use super::errors::{
 use super::handler_faults::cancelled_response;
 use super::handshake::{await_first_request, shake_hands};
 use super::report::{report_lost, report_request};
+use super::rest;
 use super::settle::{answer, answer_outlined};
 use super::stream::respond_special;
 use crate::config::{OnDisconnect, Timeout};
@@ -59,6 +60,8 @@ fn activate(connection: &Connection) -> ControlFlow<io::Result<()>> {
             connection.link().idle.begin(since.unwrap_or(connection.host().sweep()));
             return ControlFlow::Continue(());
         }
+        // `Feed` does not come here: its pieces were begun.
+        Ok(Ok(End::Rest | End::Feed(_))) => return ControlFlow::Continue(()),
         Ok(Ok(End::Close)) => close(&*connection.link().transport),
         Ok(Ok(End::Linger)) => linger(&*connection.link().transport),
         Ok(Ok(End::Abort)) => {
@@ -67,7 +70,7 @@ fn activate(connection: &Connection) -> ControlFlow<io::Result<()>> {
         Err(payload) => {
             let is_cancelled = is_cancel(&*payload);
             let outcome = if is_cancelled { Outcome::ForceClosed } else { Outcome::Failed };
-            report_lost(connection, outcome);
+            report_lost(connection.link(), outcome);
             connection.link().end_route_time();
             if !is_cancelled {
                 connection.host().counters().aborted.bump();
@@ -92,6 +95,9 @@ const INCOMPLETE: &str = "a response could not be completed";
 
 #[inline]
 fn serve_requests(connection: &Connection) -> io::Result<End> {
+    if connection.link().is_resting() {
+        return rest::go_on(connection);
+    }
     if connection.awaits_handshake()
         && let Some(end) = shake_hands(connection)?
     {
@@ -108,10 +114,13 @@ fn serve_requests(connection: &Connection) -> io::Result<End> {
         // Each request has its own fiber-locals: a proxy may send requests of several users over
         // one connection.
         let end = with_own_locals(|| serve_request(connection, &mut request));
+        if let Ok(Some(End::Feed(fed))) = end {
+            return rest::begin_pieces(connection, request, *fed);
+        }
         if let Err(error) = &end {
             record_failure(connection, error);
         }
-        report_request(connection, &request);
+        report_request(connection.link(), &request);
         let end = end?;
         if !matches!(end, Some(End::Abort)) {
             connection.link().end_request(true);

@@ -111,7 +111,7 @@ pub(super) fn settle(
     keep_alive: bool,
 ) -> io::Result<Option<End>> {
     connection.link().unwatch();
-    report_request(connection, request);
+    report_request(connection.link(), request);
     let stays_open =
         keep_alive && (unread == Unread::Nothing || skip_and_record(connection, request)?);
     let input = request.consume();

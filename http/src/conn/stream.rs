@@ -21,6 +21,7 @@ use super::handler_faults::{
     cancelled_response, record_failed_response, record_misuse, record_panic, record_timeout,
 };
 use super::report::report_request;
+use super::rest;
 use super::settle::{
     answer_outlined, is_skippable, may_keep_alive, send, settle, settle_sent, skip_body,
     unread_body,
@@ -28,7 +29,8 @@ use super::settle::{
 use crate::body_error::BodyError;
 use crate::config::Timeout;
 use crate::message::{
-    BodyWriter, IntoResponse, Request, Response, ResponseBody, RunProtocol, Streamed, WriteBody,
+    BodyWriter, Fed, IntoResponse, Request, Response, ResponseBody, RunProtocol, Streamed,
+    WriteBody,
 };
 use crate::proto::{RefusalKind, ResponseHead, has_no_body};
 use crate::telemetry::{Event, Outcome};
@@ -75,6 +77,9 @@ pub(super) fn respond_special(
                 None => checked_response(connection, request, response),
             };
             return answer_outlined(connection, request, &response);
+        }
+        Streamed::Fed(fed) => {
+            return respond_fed(connection, request, response.head(), fed);
         }
         Streamed::Writer(_, write) => write,
         Streamed::File(part, file) => Box::new(move |_, body| body.send_file(&file, part)),
@@ -174,6 +179,24 @@ fn respond_streamed(
     record_unread(connection, unread);
     let keep_alive = body.keep_alive() && is_skippable(connection, unread);
     settle(connection, request, unread, keep_alive)
+}
+
+/// Sends the head of a response whose pieces come now and then.
+fn respond_fed(
+    connection: &Connection,
+    request: &mut Request,
+    head: &ResponseHead,
+    fed: Fed,
+) -> io::Result<Option<End>> {
+    match unread_body(connection, request) {
+        Unread::Refused(refusal) => refuse_and_settle(connection, request, refusal),
+        Unread::TimedOut(timeout) => refuse_late_and_settle(connection, request, timeout),
+        // The rest of the body is dropped: no request follows.
+        Unread::Nothing | Unread::Known(_) | Unread::Unknown | Unread::Truncated(_) => {
+            rest::begin(connection, request, head)?;
+            Ok(Some(End::Feed(Box::new(fed))))
+        }
+    }
 }
 
 /// Ends a response whose body failed. If no byte of it has left, the client gets an error response;
@@ -286,7 +309,7 @@ fn respond_upgrade(
     // No request follows. A client that closes its write side may still read, so it is not watched.
     link.unwatch();
     link.exchange.set_outcome(Outcome::Upgraded);
-    report_request(connection, request);
+    report_request(connection.link(), request);
     link.end_request(true);
     let (method, target) = (request.method().clone(), request.target().to_owned());
     // The protocol may run for hours, and needs neither the buffer nor the head in it.

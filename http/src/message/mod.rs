@@ -5,14 +5,15 @@
 //!   `extensions` has what wrappers attach to it;
 //! - `response` is the response, `into_response` has what a handler may return in its place, and
 //!   `handler_error` any error of a handler; `problem` is an error that the client may read;
-//! - `response_body` is the body of a response, `file_body` a file as one, and `body_writer` what a
-//!   streamed one writes to;
+//! - `response_body` is the body of a response, `file_body` a file as one, `body_writer` what a
+//!   streamed one writes to, and `fed` one whose pieces come from elsewhere;
 //! - `invalid_header` and `invalid_request` are the errors for what a program makes.
 
 mod body;
 mod body_limit;
 mod body_writer;
 mod extensions;
+mod fed;
 mod file_body;
 mod handler_error;
 mod into_response;
@@ -29,6 +30,7 @@ mod response_body;
 pub use body::{Body, Lines};
 pub use body_writer::BodyWriter;
 pub use extensions::Extensions;
+pub(crate) use fed::{Fed, Fetched, Piece, Pieces};
 pub use handler_error::HandlerError;
 pub use into_response::IntoResponse;
 pub use invalid_header::InvalidHeader;

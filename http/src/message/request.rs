@@ -472,6 +472,12 @@ impl Request {
         self.buffers.release();
     }
 
+    /// Frees the memory of everything that was received, except for the head. What follows the
+    /// request is lost.
+    pub(crate) fn keep_head(&mut self) {
+        self.buffers.keep_head();
+    }
+
     /// The connection's buffers, for its next request.
     #[inline]
     pub(crate) fn into_buffers(mut self) -> Box<Buffers> {

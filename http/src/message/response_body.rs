@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 use super::body_writer::BodyWriter;
+use super::fed::Fed;
 use super::request::Request;
 use crate::wire::Upgraded;
 
@@ -63,6 +64,8 @@ pub(crate) enum Streamed {
     Writer(Option<u64>, Box<WriteBody>),
     /// A part of a file: from which byte to which.
     File(Range<u64>, File),
+    /// A body whose pieces come from elsewhere.
+    Fed(Fed),
     /// No body: the connection switches to another protocol.
     Upgrade(Box<RunProtocol>),
 }
@@ -159,6 +162,7 @@ impl ResponseBody {
         match streamed {
             Streamed::Writer(_, write) => write(request, &mut body)?,
             Streamed::File(part, file) => body.send_file(&file, part)?,
+            Streamed::Fed(fed) => fed.write(request, &mut body)?,
             Streamed::Upgrade(_) => {
                 let message = "a response that switches to another protocol has no body";
                 return Err(io::Error::new(io::ErrorKind::Unsupported, message));
@@ -249,7 +253,7 @@ impl Streamed {
         match self {
             Self::Writer(length, _) => *length,
             Self::File(part, _) => Some(part.end - part.start),
-            Self::Upgrade(_) => None,
+            Self::Fed(_) | Self::Upgrade(_) => None,
         }
     }
 }
@@ -302,6 +306,7 @@ impl fmt::Debug for ResponseBody {
             Kind::Streamed(streamed) => match **streamed {
                 Streamed::Writer(..) => "stream",
                 Streamed::File(..) => "file",
+                Streamed::Fed(_) => "fed",
                 Streamed::Upgrade(_) => "upgrade",
             },
             _ => "in memory",

@@ -358,6 +358,9 @@ fn drain(state: &ShardState, acceptors: Vec<Acceptor>) {
         } else {
             // An active connection has its own waits, so it is not woken.
             active += 1;
+            if link.is_resting() {
+                entry.fiber().unpark();
+            }
             link.protocol().into_iter().for_each(|protocol| protocol.interrupt_reads());
         }
     });

@@ -127,6 +127,16 @@ impl Buffers {
         &self.received
     }
 
+    /// Frees the memory of everything that was received, except for the head: it is still reported.
+    pub(crate) fn keep_head(&mut self) {
+        let head = self.input.unread()[..self.head.end].to_vec();
+        self.input.held.set(size_of::<Self>() + head.len());
+        (self.input.start, self.input.end) = (0, head.len());
+        self.input.bytes = head;
+        self.received.get_mut().release();
+        self.head.fields.shrink_to_fit();
+    }
+
     /// Frees the memory of everything that was received, for a connection that needs it no more.
     pub(crate) fn release(&mut self) {
         self.input.release();

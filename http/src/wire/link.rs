@@ -50,6 +50,8 @@ pub(crate) struct Link {
     untimed: Cell<(RoutePlace, u32)>,
     /// There is no client: a program made the request.
     is_detached: bool,
+    /// The connection's fiber rests in the middle of a response, and looks again when it is woken.
+    is_resting: Cell<bool>,
     /// Boxed: the offset of an unsized field would have to be computed at each access.
     pub(crate) transport: Box<dyn Transport>,
 }
@@ -73,6 +75,7 @@ impl Link {
             protocol: OnceCell::new(),
             untimed: Cell::new((RoutePlace::default(), 0)),
             is_detached: false,
+            is_resting: Cell::new(false),
             transport,
             host,
         }
@@ -224,6 +227,27 @@ impl Link {
     /// Why the idle connection is to close, if it is.
     pub(crate) fn idle_end(&self) -> Option<IdleEnd> {
         self.idle.end()
+    }
+
+    /// Whether the connection's fiber rests in the middle of a response.
+    #[inline]
+    pub(crate) fn is_resting(&self) -> bool {
+        self.is_resting.get()
+    }
+
+    /// The connection's fiber rests in the middle of a response: the request does not count against
+    /// [`Capacity::in_flight`](crate::Capacity), as it costs the server no more than an idle
+    /// connection does.
+    pub(crate) fn begin_rest(&self) {
+        self.is_resting.set(true);
+        self.exchange.await_client(self.host.counters());
+    }
+
+    /// The fiber goes on with the response, or has ended.
+    pub(crate) fn end_rest(&self) {
+        if self.is_resting.replace(false) {
+            self.exchange.stop_awaiting_client(self.host.counters());
+        }
     }
 
     /// The time of the handler, or of the upgraded connection's protocol, is over.

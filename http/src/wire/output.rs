@@ -171,6 +171,11 @@ impl Output {
         Ok(Turn { output: self, written: 0 })
     }
 
+    /// `bytes` bytes of the current body, sent or not, are framing that was made elsewhere.
+    pub(crate) fn record_framing(&self, bytes: usize) {
+        self.buffer.borrow_mut().framing += bytes as u64;
+    }
+
     /// `count` bytes were sent that were never in the buffer.
     pub(super) fn record_written(&self, count: usize) {
         self.buffer.borrow_mut().written += count as u64;
@@ -227,7 +232,7 @@ impl OutputBuffer {
     }
 
     /// Ends a chunked body.
-    pub(super) fn end_chunks(&mut self, trailers: &[(HeaderName, HeaderValue)]) {
+    pub(crate) fn end_chunks(&mut self, trailers: &[(HeaderName, HeaderValue)]) {
         self.end_chunk();
         self.frame(|output| put_last_chunk(output, trailers));
     }
@@ -265,6 +270,7 @@ impl Turn<'_> {
         let rest = bytes.get(self.written..).unwrap_or_default();
         match &body[self.written.saturating_sub(bytes.len())..] {
             [] => transport.try_write(rest),
+            body if rest.is_empty() => transport.try_write(body),
             body => transport.try_write_vectored(&[IoSlice::new(rest), IoSlice::new(body)]),
         }
     }

@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod event_streams;
 mod files;
 mod panics;
 mod redirects;

@@ -21,7 +21,7 @@ pub(crate) const BUILDINGS: &[Building<'_>] = &[
         &[
             "lib.rs  guide.rs  internals/",
             "testing/",
-            "proxy/  web/  websocket/",
+            "proxy/  sse/  web/  websocket/",
             "server/  signal.rs  https.rs",
             "conn/",
             "message/",
@@ -79,7 +79,7 @@ pub(crate) const BUILDINGS: &[Building<'_>] = &[
             "lib.rs  guide.rs",
             "process/",
             "fs/",
-            "shard_thread.rs  shard_local.rs  shard_bound.rs  block_on.rs  offload/",
+            "shard_thread.rs  shard_local.rs  shard_bound.rs  block_on.rs  offload/  hub/",
             "sim/  sync/  log.rs  tracing.rs",
             "core/",
             "queued_writer.rs",

@@ -116,6 +116,6 @@ pub use tripwire::ThreadBoundWait;
 pub(crate) use turn::{poll_driver, resume};
 pub use wait_for_armed::wait_for_armed;
 pub(crate) use wake::current_id;
-pub use wake::{Fiber, current, try_current, wake_later};
+pub use wake::{Fiber, current, try_current, wake_at, wake_later};
 pub use yield_point::Unwinding;
 pub(crate) use yield_point::{is_to_end, is_unwinding, may_block_thread};

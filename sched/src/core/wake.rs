@@ -6,11 +6,13 @@
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::fiber_info::{label, number};
 use super::local;
 use super::mailbox::{Mailbox, Message};
 use super::shard::Shard;
+use super::timer::set_timer;
 use crate::fiber::{FiberCell, FiberKey, with_running};
 
 /// A handle to a fiber, for waking or cancelling it from anywhere.
@@ -178,6 +180,45 @@ pub(crate) fn current_id() -> Option<(u64, FiberKey)> {
 #[track_caller]
 pub fn wake_later() {
     local::with(|shard| shard.wake(shard.current()));
+}
+
+/// Wakes the calling fiber at `at`, unless it has waited again by then: for an activation that
+/// rests until a point in time, which calls this last.
+///
+/// Another call replaces the time, and each timed wait of the fiber removes it. A fiber that was
+/// woken earlier, by something else, is still woken at that time, unless it does one of the two.
+///
+/// Not a yield point.
+///
+/// # Panics
+///
+/// Outside of a fiber.
+///
+/// ```
+/// use std::ops::ControlFlow;
+/// use std::time::{Duration, Instant};
+/// use straightline_sched as sched;
+///
+/// sched::run(|| {
+///     let at = Instant::now() + Duration::from_millis(2);
+///     let fiber = sched::spawn_stackless(move || {
+///         if sched::now() >= at {
+///             return ControlFlow::Break(());
+///         }
+///         sched::wake_at(at);
+///         ControlFlow::Continue(()) // it holds no stack until then
+///     });
+///     fiber.join().unwrap();
+///     assert!(Instant::now() >= at);
+/// });
+/// ```
+#[track_caller]
+pub fn wake_at(at: Instant) {
+    local::with(|shard| {
+        let (fiber, at) = (shard.current(), shard.tick_of(at));
+        fiber.bounds.set_wake_at(at);
+        set_timer(shard, &fiber, at);
+    });
 }
 
 pub(super) fn handle_to(shard: &Shard, fiber: &FiberCell) -> Fiber {

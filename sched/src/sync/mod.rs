@@ -13,7 +13,9 @@
 //! | work from many senders to one receiver | [`mpsc`] |
 //! | one answer | [`oneshot`] |
 //! | messages from one to many | [`broadcast`] |
+//! | the same for many receivers on many shards, and for late ones | [`hub`](crate::hub) |
 //! | waiting for the first of several | [`select`]; for a future among them, [`Polled`] |
+//! | the same for a fiber that rests | [`WakeOn`] |
 //!
 //! Within one shard, data that is not changed across a wait needs none of these: `Rc`, `Cell` and
 //! `RefCell` are enough.
@@ -75,6 +77,7 @@ mod semaphore;
 mod wait_group;
 mod wait_queue;
 pub(crate) mod waiter;
+mod wake_on;
 pub(crate) mod watch;
 
 pub use barrier::{Barrier, BarrierWaitResult};
@@ -89,3 +92,4 @@ pub use rwlock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use select::{Selectable, Timer, after, at, select};
 pub use semaphore::{AcquireError, Semaphore, SemaphorePermit, TryAcquireError};
 pub use wait_group::WaitGroup;
+pub use wake_on::WakeOn;

@@ -1,7 +1,6 @@
 //! Waiting for several things, until the first of them is ready.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::waiter::{checkpoint, may_wait, wait_in};
@@ -87,10 +86,9 @@ impl<S: Selectable + ?Sized> Selectable for &S {}
 /// ```
 #[track_caller]
 pub fn select(things: &[&dyn Selectable]) -> Result<usize, Unwinding> {
-    static NEXT_ID: AtomicU64 = AtomicU64::new(0);
     assert!(!things.is_empty(), "straightline: a select of nothing would never end");
     let passed = checkpoint();
-    let watcher = Watcher::new(NEXT_ID.fetch_add(1, Ordering::Relaxed));
+    let watcher = Watcher::new();
     let (first, registered) = (first_of(things.len()), Cell::new(0));
     let watching = Watching { things, first, registered, watcher };
     let standing = Standing { call: &"select", holder: None, leave: &|| watching.end() };

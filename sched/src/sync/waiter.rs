@@ -91,13 +91,13 @@ pub(super) fn checkpoint() -> Result<(), Unwinding> {
 /// The waiters to wake once the lock is released; room for one without an allocation.
 #[derive(Default)]
 #[must_use = "the waiters in it sleep on until `wake_all` is called"]
-pub(super) struct Wakes {
+pub(crate) struct Wakes {
     first: Option<Waiter>,
     more: Vec<Waiter>,
 }
 
 impl Wakes {
-    pub(super) fn push(&mut self, waiter: Waiter) {
+    pub(crate) fn push(&mut self, waiter: Waiter) {
         if self.first.is_none() {
             self.first = Some(waiter);
         } else {
@@ -106,7 +106,7 @@ impl Wakes {
     }
 
     /// In the order in which they were pushed.
-    pub(super) fn wake_all(self) {
+    pub(crate) fn wake_all(self) {
         if let Some(first) = self.first {
             first.wake();
         }

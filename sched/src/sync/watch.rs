@@ -6,6 +6,7 @@
 //! wake-up of another.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use super::waiter::{Waiter, Wakes};
@@ -16,7 +17,7 @@ use super::waiter::{Waiter, Wakes};
 /// A channel has one watcher at most, usually. A flag that ends all streams of a server has tens of
 /// thousands, and each of them registers and leaves at each of its events.
 #[derive(Default)]
-pub(super) struct Watchers {
+pub(crate) struct Watchers {
     /// The first watcher needs no allocation.
     first: Option<Watcher>,
     others: BTreeMap<u64, Waiter>,
@@ -45,8 +46,10 @@ pub trait Watch {
 }
 
 impl Watcher {
-    pub(super) fn new(id: u64) -> Self {
-        Self { id, waiter: Waiter::current() }
+    /// For the calling fiber or thread.
+    pub(super) fn new() -> Self {
+        static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+        Self { id: NEXT_ID.fetch_add(1, Ordering::Relaxed), waiter: Waiter::current() }
     }
 
     pub(super) fn waiter(&self) -> &Waiter {
@@ -55,11 +58,11 @@ impl Watcher {
 }
 
 impl Watchers {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { first: None, others: BTreeMap::new() }
     }
 
-    pub(super) fn add(&mut self, watcher: &Watcher) {
+    pub(crate) fn add(&mut self, watcher: &Watcher) {
         match &self.first {
             None => self.first = Some(watcher.clone()),
             // One `select` may name the same thing twice.
@@ -68,14 +71,14 @@ impl Watchers {
         }
     }
 
-    pub(super) fn remove(&mut self, watcher: &Watcher) {
+    pub(crate) fn remove(&mut self, watcher: &Watcher) {
         match &self.first {
             Some(first) if first.id == watcher.id => self.first = None,
             _ => drop(self.others.remove(&watcher.id)),
         }
     }
 
-    pub(super) fn wake_all(&mut self, wakes: &mut Wakes) {
+    pub(crate) fn wake_all(&mut self, wakes: &mut Wakes) {
         self.first.take().into_iter().for_each(|first| wakes.push(first.waiter));
         std::mem::take(&mut self.others).into_values().for_each(|waiter| wakes.push(waiter));
     }

@@ -7,6 +7,7 @@ mod a_cancel_loses_no_message;
 mod a_cell_is_filled_once;
 mod a_channel_is_a_queue;
 mod a_future_is_a_thing_to_select_on;
+mod a_hub_reaches_all_shards;
 mod a_lock_is_never_poisoned;
 mod a_mutex_goes_to_the_longest_waiter;
 mod a_notification_is_never_lost;
