@@ -21,7 +21,7 @@ pub(crate) const BUILDINGS: &[Building<'_>] = &[
         &[
             "lib.rs  guide.rs  internals/",
             "testing/",
-            "web/",
+            "web/  client/",
             "server/  signal.rs  https.rs",
             "conn/",
             "message/",
