@@ -10,6 +10,7 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind};
+use std::mem;
 use std::sync::Arc;
 
 use straightline_sched::{ShardBound, try_current};
@@ -35,6 +36,8 @@ pub(super) struct ShardConnector {
 pub(super) struct ShardTransport {
     connection: ShardBound<Connection>,
     buffers: LazyBuffers,
+    /// Bytes were received, and the call may not have looked at them.
+    is_unseen: bool,
     is_tls: bool,
 }
 
@@ -69,7 +72,7 @@ impl Connector for ShardConnector {
         })?;
         let connection = ShardBound::new(connection);
         let buffers = buffers_for(details.config);
-        Ok(Some(ShardTransport { connection, buffers, is_tls }))
+        Ok(Some(ShardTransport { connection, buffers, is_unseen: false, is_tls }))
     }
 }
 
@@ -98,7 +101,19 @@ impl Transport for ShardTransport {
         let connection = self.connection.try_get_mut().map_err(io::Error::from)?;
         let count = connection.receive(buffer, timeout)?;
         self.buffers.input_appended(count);
+        self.is_unseen = count > 0;
         Ok(count > 0)
+    }
+
+    /// Waits for more only if the call has seen what was received. A call that waits for `100
+    /// Continue` and receives another response leaves it in the buffer, and then asks for a
+    /// response. Without this it would wait for what it has.
+    fn maybe_await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        let is_unseen = mem::take(&mut self.is_unseen) && !self.buffers.input().is_empty();
+        if is_unseen || self.buffers.can_use_input() {
+            return Ok(true);
+        }
+        self.await_input(timeout)
     }
 
     fn is_open(&mut self) -> bool {

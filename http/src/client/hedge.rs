@@ -259,8 +259,7 @@ mod tests {
             fn drop(&mut self) {
                 let budget = RetryBudget::new();
                 let fibers = stats().spawned;
-                let outcome =
-                    Hedge::new(&budget, MS).run(|| Err::<(), u64>(stats().spawned));
+                let outcome = Hedge::new(&budget, MS).run(|| Err::<(), u64>(stats().spawned));
                 self.0.set(Some(outcome == Err(fibers)));
             }
         }

@@ -5,19 +5,23 @@ use std::io;
 use std::rc::Rc;
 use std::sync::{Arc, Weak};
 
-use straightline_sched::shard_local;
+use straightline_sched::{shard_local, try_current};
 
 use super::client_limits::ClientLimits;
 use super::pool::Pool;
 
-/// Finds the pool of a client on each shard. The pools of a client that is gone are dropped by the
-/// next call of another client on their shard, or with the shard.
+/// Finds the pool of a client on each shard.
+///
+/// When the client is dropped, its idle connections on the same shard are closed at once. Those on
+/// another shard are closed by the next call of any client there, or when the shard ends.
 pub(super) struct PoolKey {
     limits: Arc<ClientLimits>,
 }
 
+type Entry = (Weak<ClientLimits>, Rc<Pool>);
+
 shard_local! {
-    static POOLS: RefCell<Vec<(Weak<ClientLimits>, Rc<Pool>)>> = RefCell::default();
+    static POOLS: RefCell<Vec<Entry>> = RefCell::default();
 }
 
 impl PoolKey {
@@ -28,16 +32,32 @@ impl PoolKey {
     /// The pool of the calling fiber's shard. Not a yield point.
     pub(super) fn of_shard(&self) -> io::Result<Rc<Pool>> {
         let pools = POOLS.get()?;
+        let _closed = take(&pools, |(limits, _)| limits.strong_count() == 0);
         let mut pools = pools.borrow_mut();
-        let is_of_this = |(limits, _): &&(Weak<ClientLimits>, _)| {
-            std::ptr::eq(limits.as_ptr(), Arc::as_ptr(&self.limits))
-        };
-        if let Some((_, pool)) = pools.iter().find(is_of_this) {
+        if let Some((_, pool)) = pools.iter().find(|entry| self.is_of(entry)) {
             return Ok(Rc::clone(pool));
         }
-        pools.retain(|(limits, _)| limits.strong_count() > 0);
         let pool = Rc::new(Pool::new(*self.limits));
         pools.push((Arc::downgrade(&self.limits), Rc::clone(&pool)));
         Ok(pool)
     }
+
+    fn is_of(&self, (limits, _): &Entry) -> bool {
+        std::ptr::eq(limits.as_ptr(), Arc::as_ptr(&self.limits))
+    }
+}
+
+impl Drop for PoolKey {
+    fn drop(&mut self) {
+        if try_current().is_some()
+            && let Ok(pools) = POOLS.get()
+        {
+            drop(take(&pools, |entry| self.is_of(entry)));
+        }
+    }
+}
+
+/// Takes entries out, for the caller to drop when the table is not borrowed.
+fn take(pools: &RefCell<Vec<Entry>>, is_gone: impl Fn(&Entry) -> bool) -> Vec<Entry> {
+    pools.borrow_mut().extract_if(.., |entry| is_gone(entry)).collect()
 }
