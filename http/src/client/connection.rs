@@ -28,6 +28,8 @@ pub(super) struct Connection {
     dialer: Arc<Dialer>,
     /// Until the first byte of a response on a connection that had been idle before.
     replay: Option<Replay>,
+    /// The server has closed its side, and the call knows.
+    has_ended: bool,
     /// The response is complete, and nothing was sent or received since.
     is_settled: bool,
 }
@@ -47,7 +49,7 @@ impl Connection {
             None => dialer.dial(slot.route())?,
         };
         let (stream, slot) = (Some(stream), Some(slot));
-        Ok(Self { stream, slot, dialer, replay, is_settled: false })
+        Ok(Self { stream, slot, dialer, replay, has_ended: false, is_settled: false })
     }
 
     /// Sends all bytes.
@@ -62,7 +64,8 @@ impl Connection {
         }
     }
 
-    /// Receives at least one byte; 0 is the end of the connection.
+    /// Receives at least one byte; 0 is the end of the connection. Behind the end it is an error: a
+    /// call that waits for `100 Continue` would ask again and again.
     ///
     /// A yield point.
     pub(super) fn receive(
@@ -71,6 +74,10 @@ impl Connection {
         timeout: NextTimeout,
     ) -> Result<usize, Error> {
         self.is_settled = false;
+        if self.has_ended {
+            let text = "the server has closed the connection before its response was complete";
+            return Err(Error::Io(io::Error::new(ErrorKind::BrokenPipe, text)));
+        }
         loop {
             let outcome = self.read(buffer, timeout);
             let is_end = matches!(outcome, Ok(0)) || is_lost(&outcome);
@@ -79,6 +86,7 @@ impl Connection {
                 continue;
             }
             self.replay = None;
+            self.has_ended = matches!(outcome, Ok(0));
             return outcome.map_err(not_an_end);
         }
     }

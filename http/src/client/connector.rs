@@ -92,7 +92,13 @@ impl Transport for ShardTransport {
         self.connection.try_get_mut().map_err(io::Error::from)?.send(bytes, timeout)
     }
 
+    /// Waits for more only if the call has seen what was received. A call that waits for `100
+    /// Continue` and receives another response leaves it in the buffer, and then asks for a
+    /// response. Without this it would wait for what it has.
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        if mem::take(&mut self.is_unseen) && !self.buffers.input().is_empty() {
+            return Ok(true);
+        }
         let buffer = self.buffers.input_append_buf();
         if buffer.is_empty() {
             let text = "the response has a line that does not end";
@@ -103,17 +109,6 @@ impl Transport for ShardTransport {
         self.buffers.input_appended(count);
         self.is_unseen = count > 0;
         Ok(count > 0)
-    }
-
-    /// Waits for more only if the call has seen what was received. A call that waits for `100
-    /// Continue` and receives another response leaves it in the buffer, and then asks for a
-    /// response. Without this it would wait for what it has.
-    fn maybe_await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
-        let is_unseen = mem::take(&mut self.is_unseen) && !self.buffers.input().is_empty();
-        if is_unseen || self.buffers.can_use_input() {
-            return Ok(true);
-        }
-        self.await_input(timeout)
     }
 
     fn is_open(&mut self) -> bool {

@@ -45,7 +45,7 @@ fn while_the_request_is_sent() {
     check(|| {
         let upstream = Upstream::start(|mut conversation| {
             conversation.hear();
-            sleep(250 * MS); // does not read the body
+            sleep(Duration::from_millis(210)); // does not read the body
             conversation.wait_for_end();
         });
         let client = Client::new();

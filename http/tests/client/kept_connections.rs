@@ -183,11 +183,11 @@ fn a_host_never_has_more_connections_than_its_limit() {
             let limits = ClientLimits::default().with_connections_per_host(limit);
             let client = Client::builder().limits(limits).build();
             sched::scope(|s| {
-                for _ in 0..20 {
+                for _ in 0..8 {
                     s.spawn(|| assert_eq!(text(&client, "/"), "hello"));
                 }
             });
-            assert_eq!((most.get(), upstream.requests().len()), (limit, 20));
+            assert_eq!((most.get(), upstream.requests().len()), (limit, 8));
             assert_eq!(upstream.connections(), limit, "each is used again");
         });
     }
