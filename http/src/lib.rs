@@ -104,6 +104,8 @@
 #![forbid(unsafe_code)]
 
 mod body_error;
+#[cfg(feature = "client")]
+pub mod client;
 mod config;
 mod conn;
 mod control;

@@ -21,7 +21,7 @@ pub(crate) const BUILDINGS: &[Building<'_>] = &[
         &[
             "lib.rs  guide.rs  internals/",
             "testing/",
-            "proxy/  sse/  web/  websocket/",
+            "client/  proxy/  sse/  web/  websocket/",
             "server/  signal.rs  https.rs",
             "conn/",
             "message/",
