@@ -1,0 +1,1 @@
+//! The pool with connections that a test makes up, in simulation.

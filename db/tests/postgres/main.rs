@@ -1,0 +1,10 @@
+//! The pool against a real PostgreSQL. Each test starts a server of its own.
+//!
+//! They are ignored by default, because they need the package `postgresql`: `scripts/test
+//! --services` runs them.
+
+#![allow(clippy::unwrap_used, reason = "clippy does not see that the helpers are of tests")]
+
+mod calls_answer_as_blocking_code_expects;
+mod server;
+mod unwound_work_is_stopped;
