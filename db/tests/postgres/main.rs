@@ -5,6 +5,9 @@
 
 #![allow(clippy::unwrap_used, reason = "clippy does not see that the helpers are of tests")]
 
+mod addresses_lead_to_a_server;
+mod broken_connections_are_replaced;
 mod calls_answer_as_blocking_code_expects;
+mod fibers_wait_in_order;
 mod server;
 mod unwound_work_is_stopped;

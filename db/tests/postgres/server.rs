@@ -170,12 +170,23 @@ fn installed(name: &str) -> Command {
 
 /// Gives the folder to a command that refuses to run as root.
 fn unprivileged(mut command: Command, folder: &Path) -> Command {
-    if fs::metadata("/proc/self").expect("this process").uid() == 0 {
-        chown(folder, Some(WITHOUT_RIGHTS), Some(WITHOUT_RIGHTS)).expect("the folder is ours");
+    if is_root() {
+        give(folder);
         command.uid(WITHOUT_RIGHTS).gid(WITHOUT_RIGHTS);
     }
     command.current_dir(folder);
     command
+}
+
+/// Gives a file or a folder to the user that the server runs as.
+pub(crate) fn give(path: &Path) {
+    if is_root() {
+        chown(path, Some(WITHOUT_RIGHTS), Some(WITHOUT_RIGHTS)).expect("the file is ours");
+    }
+}
+
+fn is_root() -> bool {
+    fs::metadata("/proc/self").expect("this process").uid() == 0
 }
 
 /// Runs a test on a shard.
