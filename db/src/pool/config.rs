@@ -84,8 +84,9 @@ impl PoolConfig {
     }
 
     /// How long the pool tries to clean a connection, or to stop what it does, before it closes
-    /// the connection. Its place in the pool is taken for that time. Default: 5 s, as the connect
-    /// that this needs.
+    /// the connection. Its place in the pool is taken for that time. Default: 3 s: enough for a
+    /// connect whose first packet is lost, and less than the acquire timeout, so that the fiber
+    /// that waits for the place still gets it.
     pub fn care_timeout(mut self, timeout: Duration) -> Self {
         self.care_timeout = timeout;
         self
@@ -118,6 +119,6 @@ const CONNECTIONS_MAX: usize = 8;
 const WAITING_MAX: usize = 1000;
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const CARE_TIMEOUT: Duration = Duration::from_secs(5);
+const CARE_TIMEOUT: Duration = Duration::from_secs(3);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 const LIFETIME_MAX: Duration = Duration::from_secs(30 * 60);

@@ -18,7 +18,7 @@ use std::rc::{Rc, Weak};
 use std::thread;
 use std::time::Instant;
 
-use straightline_sched::sync::{Flag, at, oneshot, select};
+use straightline_sched::sync::{Flag, after, at, oneshot, select};
 use straightline_sched::{self as sched, FiberBuilder};
 
 use super::config::PoolConfig;
@@ -236,16 +236,23 @@ impl<M: Manager> Shared<M> {
     }
 }
 
-/// Watches over the idle connections, until there is none or the pool is closed.
+/// Watches over the idle connections, until there was none for a while or the pool is closed. The
+/// while is there because each use of a pool with one connection leaves it without an idle one.
 fn reap<M: Manager>(shared: &Weak<Shared<M>>) {
+    let mut was_empty = false;
     loop {
         let Some(strong) = shared.upgrade() else { return };
-        let Some(next) = strong.reap_due() else {
+        let next = strong.reap_due();
+        if next.is_none() && was_empty {
             strong.is_reaping.set(false);
             return;
-        };
+        }
+        was_empty = next.is_none();
+        let config = &strong.config;
+        let rest = config.idle_timeout.into_iter().chain(config.lifetime_max).min();
+        let next = next.map_or_else(|| after(rest.unwrap_or_default()), at);
         // The pool's handles close it before they go, so the flag outlives this wait.
-        if select(&[&at(next), &strong.closing]) != Ok(0) {
+        if select(&[&next, &strong.closing]) != Ok(0) {
             return;
         }
     }

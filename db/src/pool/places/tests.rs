@@ -144,7 +144,7 @@ fn the_places_are_those_of_a_simple_model() {
         }
         true
     }
-    let tests = QuickCheck::new().tests(3000);
+    let mut tests = QuickCheck::new().tests(3000);
     tests.quickcheck(property as fn(Vec<Step>) -> bool);
 }
 
