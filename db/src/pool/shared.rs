@@ -421,7 +421,7 @@ impl<C> Member<C> {
         let now = sched::now();
         let lifetime = config.lifetime_max.map(|lifetime| {
             let thousandths = u32::try_from(sched::random_u64() % 100).unwrap_or_default();
-            lifetime - lifetime / 1000 * thousandths
+            lifetime / 1000 * (1000 - thousandths)
         });
         let expires = lifetime.and_then(|lifetime| now.checked_add(lifetime));
         Self { connection, expires, idle_since: now }

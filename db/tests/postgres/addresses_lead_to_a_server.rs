@@ -95,7 +95,7 @@ mod with_tls {
             .status();
         assert!(made.expect("the package openssl").success());
         for file in [&key, &certificate] {
-            crate::server::give(Path::new(file));
+            crate::postgres_server::give(Path::new(file));
         }
         let settings = ["ssl=on".to_owned(), format!("ssl_key_file={key}")];
         settings.into_iter().chain([format!("ssl_cert_file={certificate}")]).collect()

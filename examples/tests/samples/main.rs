@@ -9,6 +9,12 @@ mod json_api;
 mod operating;
 #[cfg(feature = "web")]
 mod playground;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "postgres")]
+#[path = "../../../db/tests/common/postgres_server.rs"]
+#[allow(dead_code, reason = "the tests of the pool use more of it")]
+mod postgres_server;
 #[cfg(feature = "web")]
 mod routing;
 mod servers;

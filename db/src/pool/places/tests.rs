@@ -67,18 +67,17 @@ fn give_back(places: &mut Places<u32, u64>, model: &mut Model, connection: u32, 
 fn step(places: &mut Places<u32, u64>, model: &mut Model, step: Step, at: Instant) {
     match step {
         Step::Take if model.closed => {}
-        Step::Take => match places.take_idle() {
-            Some(member) => {
+        Step::Take => {
+            if let Some(member) = places.take_idle() {
                 assert!(model.waiting.is_empty(), "no fiber overtakes another");
                 assert_eq!(Some(member.connection), model.idle.pop());
                 model.taken.push(member.connection);
-            }
-            None => {
+            } else {
                 let number = places.next_number;
                 assert_eq!(places.join(number), number);
                 model.waiting.push(number);
             }
-        },
+        }
         Step::Leave(number) if !model.waiting.is_empty() => {
             let number = model.waiting.remove(usize::from(number) % model.waiting.len());
             assert_eq!(places.leave(number), Some(number));
