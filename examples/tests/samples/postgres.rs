@@ -51,9 +51,9 @@ fn visits_are_kept_and_counted() {
     thread::scope(|scope| {
         // More clients at once than the pool has connections.
         for _ in 0..20 {
-            let visit = json!({"visitor": "ann"});
             scope.spawn(|| {
-                server.client().post("/visits").json(&visit.clone()).send().assert_status(201)
+                let visit = json!({"visitor": "ann"});
+                server.client().post("/visits").json(&visit).send().assert_status(201);
             });
         }
     });
