@@ -15,6 +15,12 @@ mod operating;
 mod playground;
 #[cfg(feature = "proxy")]
 mod proxy;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "postgres")]
+#[path = "../../../db/tests/common/postgres_server.rs"]
+#[allow(dead_code, reason = "the tests of the pool use more of it")]
+mod postgres_server;
 #[cfg(feature = "web")]
 mod routing;
 mod servers;

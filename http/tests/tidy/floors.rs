@@ -32,6 +32,27 @@ pub(crate) const BUILDINGS: &[Building<'_>] = &[
             "proto/  with_fields.rs",
         ],
     ),
+    ("db/src/", &["lib.rs", "postgres/  redis/", "pool/", "error.rs"]),
+    (
+        "db/src/postgres/",
+        &[
+            "mod.rs",
+            "manager.rs  transaction.rs  rows.rs  copy.rs",
+            "client.rs",
+            "endpoint.rs  statements.rs",
+            "wire.rs",
+        ],
+    ),
+    (
+        "db/src/pool/",
+        &[
+            "mod.rs",
+            "handle.rs",
+            "shared.rs",
+            "config.rs  manager.rs  places/  places.rs",
+            "stats.rs",
+        ],
+    ),
     (
         "tls/src/",
         &[

@@ -8,15 +8,17 @@ use super::tokens::lex;
 use super::tree::{File, Tree};
 
 /// Each layer with the crates that its sources may name, from the bottom up.
-const LAYERS: [(&str, &[&str]); 4] = [
+const LAYERS: [(&str, &[&str]); 5] = [
     ("sched", &["straightline_sched"]),
     ("net", &["straightline_sched", "straightline_net"]),
     ("tls", &["straightline_sched", "straightline_net", "straightline_tls"]),
+    ("db", &["straightline_sched", "straightline_net", "straightline_tls", "straightline_db"]),
     ("http", &["straightline_sched", "straightline_net", "straightline_tls"]),
 ];
 
 /// All crates that a layer could name.
-const CRATES: &[&str] = &["straightline_sched", "straightline_net", "straightline_tls"];
+const CRATES: &[&str] =
+    &["straightline_sched", "straightline_net", "straightline_tls", "straightline_db"];
 
 /// Names that the protocol core does not contain, not even in a comment.
 const UNKNOWN_TO_PROTOCOL: &[&str] =

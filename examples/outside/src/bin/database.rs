@@ -1,66 +1,33 @@
-//! A handler that asks PostgreSQL through `tokio-postgres`; each shard has a pool of connections.
+//! A handler that asks PostgreSQL through `straightline-db`; each shard has a pool of connections.
 
-use std::cell::RefCell;
-use std::{env, io, iter};
+use std::{env, io};
 
-use straightline::compat::AsyncStream;
-use straightline::net::TcpStream;
-use straightline::sched::{self, sync::Semaphore};
-use straightline::{HandlerError, Request, Server};
-use tokio_postgres::{Client, Config, NoTls};
+use straightline::{HandlerError, Request, Server, sched};
+use straightline_db::postgres::Postgres;
+use straightline_db::{Error, Pool, PoolConfig};
 
-struct Pool {
-    database: String,
-    permits: Semaphore,
-    idle: RefCell<Vec<Client>>,
-}
-
-impl Pool {
-    /// Runs `ask` with a connection, for which it may wait.
-    fn with<T>(
-        &self,
-        ask: impl FnOnce(&Client) -> Result<T, HandlerError>,
-    ) -> Result<T, HandlerError> {
-        let _permit = self.permits.acquire(1)?;
-        let mut idle = iter::from_fn(|| self.idle.borrow_mut().pop());
-        let client = match idle.find(|client| !client.is_closed()) {
-            Some(client) => client,
-            None => connect(&self.database)?,
-        };
-        let answer = ask(&client); // a deadline that unwinds here closes the connection
-        self.idle.borrow_mut().push(client);
-        answer
-    }
-}
-
-fn connect(database: &str) -> Result<Client, HandlerError> {
-    let stream = AsyncStream::new(TcpStream::connect(database)?);
-    let mut config = Config::new();
-    let config = config.user("visitors").dbname("postgres");
-    let (client, connection) = sched::block_on(config.connect_raw(stream, NoTls))??;
-    sched::spawn(|| sched::block_on(connection)); // ends with the client
-    Ok(client)
-}
-
-fn visit(_: &mut Request, pool: &Pool) -> Result<String, HandlerError> {
+fn visit(_: &mut Request, pool: &Pool<Postgres>) -> Result<String, HandlerError> {
     let insert = "INSERT INTO visits DEFAULT VALUES RETURNING id";
-    let row = pool.with(|client| Ok(sched::block_on(client.query_one(insert, &[]))??))?;
+    // A deadline that unwinds here has the database stop the statement.
+    let row = pool.get()?.query_one(insert, &[])?;
     Ok(format!("visitor {}\n", row.get::<_, i32>(0)))
 }
 
-fn create_table(database: &str) -> Result<(), HandlerError> {
+fn create_table(postgres: Postgres) -> Result<(), Error> {
     let table = "CREATE TABLE IF NOT EXISTS visits (id serial)";
-    Ok(sched::block_on(connect(database)?.batch_execute(table))??)
+    Pool::new(postgres, &PoolConfig::default()).get()?.batch_execute(table)
 }
 
 fn main() -> io::Result<()> {
     let address = env::args().nth(1).expect("an address");
     let database = env::args().nth(2).expect("the address of a database");
-    let first = database.clone();
-    sched::run(move || create_table(&first)).expect("a database");
+    let database = format!("postgres://visitors@{database}/postgres");
+    let postgres = Postgres::new(&database).map_err(io::Error::other)?;
+    let first = postgres.clone();
+    sched::run(move || create_table(first)).expect("a database");
+    let config = PoolConfig::default();
     let server = Server::builder().bind(address).shutdown_on_signals().build_with(move || {
-        let (database, permits, idle) = (database.clone(), Semaphore::new(8), RefCell::default());
-        let pool = Pool { database, permits, idle };
+        let pool = Pool::new(postgres.clone(), &config);
         move |request: &mut Request| visit(request, &pool)
     })?;
     println!("listening on {}", server.local_addrs()[0]);
