@@ -64,8 +64,8 @@ fn fanout_has_a_deadline() {
 
 #[test]
 fn fanout_says_when_its_upstreams_fail() {
-    // An upstream that closes each connection. The port of a listener that is gone would be free for
-    // the servers of other tests.
+    // An upstream that closes each connection. The port of a listener that is gone would be free
+    // for the servers of other tests.
     let upstream = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = upstream.local_addr().unwrap().to_string();
     std::thread::spawn(move || upstream.incoming().for_each(drop));
