@@ -17,8 +17,11 @@ use straightline_sched::{Interest, checkpoint, now, turn_start};
 
 use super::close::{CloseCode, CloseFrame};
 use super::decoder::Item;
+#[cfg(feature = "websocket-deflate")]
+use super::deflate::deflate;
 use super::error::Error;
 use super::frame::FrameKind;
+use super::handshake::Agreed;
 use super::message::Message;
 use super::numbers::Numbers;
 use super::reader::{Found, ReadFault, Reader};
@@ -35,6 +38,8 @@ pub(super) struct Conversation {
     numbers: Arc<Numbers>,
     /// The subprotocol that was agreed on, as an index.
     protocol: Option<usize>,
+    #[cfg(feature = "websocket-deflate")]
+    is_compressing: bool,
     reader: Reader,
     writer: Rc<Writer>,
     state: Cell<State>,
@@ -63,18 +68,20 @@ impl Conversation {
         upgraded: Upgraded,
         settings: Arc<Settings>,
         numbers: Arc<Numbers>,
-        protocol: Option<usize>,
+        agreed: &Agreed,
     ) -> Rc<Self> {
         let stream = Rc::new(TriedStream::new(upgraded));
         numbers.opened.bump();
         numbers.open.bump();
         Rc::new(Self {
-            reader: Reader::new(Rc::clone(&stream), settings.limits),
+            reader: Reader::new(Rc::clone(&stream), settings.limits, agreed.is_compressing),
             writer: Writer::new(Rc::clone(&stream), Arc::clone(&settings), Arc::clone(&numbers)),
             stream,
             settings,
             numbers,
-            protocol,
+            protocol: agreed.protocol,
+            #[cfg(feature = "websocket-deflate")]
+            is_compressing: agreed.is_compressing,
             state: Cell::new(State::Open),
             last_ping: Cell::new(turn_start()),
             close_frame: RefCell::new(None),
@@ -103,7 +110,16 @@ impl Conversation {
             Message::Text(_) => FrameKind::Text,
             Message::Binary(_) => FrameKind::Binary,
         };
-        self.writer.send(kind, message.into_bytes())
+        let payload = message.into_bytes();
+        #[cfg(feature = "websocket-deflate")]
+        if let Some(compressed) = self.is_compressing.then(|| deflate(&payload)).flatten() {
+            let kind = match kind {
+                FrameKind::Text => FrameKind::CompressedText,
+                _ => FrameKind::CompressedBinary,
+            };
+            return self.writer.send(kind, compressed);
+        }
+        self.writer.send(kind, payload)
     }
 
     /// Begins the end, unless it has begun. Not a yield point.

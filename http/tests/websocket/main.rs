@@ -6,6 +6,8 @@ mod common;
 
 mod autobahn;
 mod closing;
+#[cfg(feature = "websocket-deflate")]
+mod compressed;
 mod ends;
 mod handshakes;
 mod limits;
