@@ -133,6 +133,8 @@ impl Conversation {
     /// The next message, or the first of `others` that is ready. A yield point, which raises before
     /// anything is taken.
     pub(super) fn next(&self, others: &[&dyn Selectable]) -> Result<Received, Error> {
+        // A try has found nothing, so the next one is after a wait.
+        let mut is_blocked = false;
         loop {
             checkpoint();
             if let Some(failure) = self.writer.failure() {
@@ -148,13 +150,15 @@ impl Conversation {
                     if self.stream.host().is_draining() {
                         self.close(CloseCode::GOING_AWAY, "");
                     }
-                    if let Some(index) = self.wait(others)? {
+                    if let Some(index) = self.wait(others, is_blocked)? {
                         return Ok(Received::Other(index));
                     }
                     if self.state.get() == State::Over {
                         continue;
                     }
-                    self.reader.try_next().map_err(|fault| self.fail(fault))?
+                    let found = self.reader.try_next().map_err(|fault| self.fail(fault))?;
+                    is_blocked = matches!(found, Found::Nothing);
+                    found
                 }
                 Err(fault) => return Err(self.fail(fault)),
             };
@@ -217,7 +221,7 @@ impl Conversation {
     }
 
     /// Waits until there may be something to read; then `None`. Or until one of `others` is ready.
-    fn wait(&self, others: &[&dyn Selectable]) -> Result<Option<usize>, Error> {
+    fn wait(&self, others: &[&dyn Selectable], is_blocked: bool) -> Result<Option<usize>, Error> {
         let timer = self.next_time();
         if timer.is_some_and(|time| time <= turn_start()) {
             self.on_time()?;
@@ -225,7 +229,7 @@ impl Conversation {
         }
         let waited = match self.state.get() {
             State::Open if !others.is_empty() => return self.select(others, timer),
-            _ if !self.stream.is_drained() => return Ok(None),
+            _ if !is_blocked && !self.stream.is_drained() => return Ok(None),
             _ => self.stream.wait_until(Interest::Read, timer),
         };
         waited.map(|_| None).map_err(|error| self.fail(ReadFault::Stream(error)))

@@ -42,9 +42,11 @@ fn is_acceptable(offer: &str) -> bool {
         seen.push(name);
         is_first
             && match (name, value) {
-                ("server_no_context_takeover" | "client_no_context_takeover", None)
-                | ("client_max_window_bits", None)
-                | ("server_max_window_bits", Some("15")) => true,
+                ("server_no_context_takeover" | "client_no_context_takeover", value) => {
+                    value.is_none()
+                }
+                ("server_max_window_bits", value) => value == Some("15"),
+                ("client_max_window_bits", None) => true,
                 ("client_max_window_bits", Some(bits)) => {
                     matches!(bits, "8" | "9" | "10" | "11" | "12" | "13" | "14" | "15")
                 }
@@ -81,7 +83,7 @@ fn inflate_part(
         if message.len() == message.capacity() {
             // One byte beyond the limit shows that the message is too long.
             let more = message.len().max(INFLATED_BYTES_MIN);
-            message.reserve_exact(more.min(bytes_max + 1 - message.len()));
+            message.reserve_exact(more.min(bytes_max.saturating_add(1) - message.len()));
         }
         let before = inflater.total_in();
         let status = inflater.decompress_vec(bytes, message, FlushDecompress::Sync);

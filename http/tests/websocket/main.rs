@@ -12,6 +12,7 @@ mod ends;
 mod handshakes;
 mod limits;
 mod other_clients;
+mod own_streams;
 mod peer;
 mod sending;
 mod timers;
