@@ -19,7 +19,8 @@ fn echo(mut socket: WebSocket) -> io::Result<()> {
 fn main() -> ExitCode {
     run("Echoes what a client says over a WebSocket.", |args: ServerArgs| {
         // An echo knows no users, so a page of any site may speak with it.
-        let endpoint = Endpoint::new().message_bytes(MESSAGE_BYTES).origins(Origins::Any);
+        let endpoint =
+            Endpoint::new().message_bytes(MESSAGE_BYTES).origins(Origins::Any).compression(true);
         let router = Router::new()
             .get("/", |_: &mut Request| "a WebSocket is at /ws/echo\n")
             .get("/ws/echo", move |request: &mut Request| endpoint.upgrade(request, echo));

@@ -1,11 +1,15 @@
 //! `websocket`: text comes back as text, binary as binary, up to 16 MiB.
 
+use std::fs;
 use std::net::TcpStream;
+
+use serde_json::json;
 
 use tungstenite::protocol::WebSocketConfig;
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::{Error, Message, WebSocket};
 
+use crate::browser::Browser;
 use crate::servers::Server;
 
 /// A client of a sample at `path`.
@@ -76,4 +80,45 @@ fn a_drain_closes_the_conversation() {
         assert!(matches!(client.read(), Err(Error::ConnectionClosed)));
     }
     assert!(server.child.wait().expect("the server ends").success());
+}
+
+/// A text and bytes, which are long enough to be compressed.
+const ECHOES: &str = r"(async () => {
+    const socket = new WebSocket(`ws://${location.host}/ws/echo`);
+    socket.binaryType = 'arraybuffer';
+    await new Promise((resolve, reject) => { socket.onopen = resolve; socket.onerror = reject; });
+    const echo = (message) => new Promise((resolve) => {
+        socket.onmessage = ({ data }) => resolve(data);
+        socket.send(message);
+    });
+    const text = 'straight-line \u{1f600} '.repeat(20000);
+    const bytes = new Uint8Array(300000).map((_, at) => at % 251);
+    const heard = new Uint8Array(await echo(bytes));
+    const result = {
+        extensions: socket.extensions,
+        text: await echo(text) === text,
+        short: await echo('short'),
+        bytes: heard.length === bytes.length && heard.every((byte, at) => byte === bytes[at]),
+    };
+    const closed = new Promise((resolve) => { socket.onclose = resolve; });
+    socket.close(4000, 'done');
+    const { code, wasClean } = await closed;
+    return { ...result, code, wasClean };
+})()";
+
+#[test]
+#[ignore = "needs Chromium"]
+fn a_browser_compresses_what_it_says_in_chromium() {
+    let server = Server::start("websocket", &["--workers", "1"]);
+    let name = format!("straightline-websocket-{}", std::process::id());
+    let profile = std::env::temp_dir().join(name);
+    let mut browser = Browser::start(&profile);
+    let seen = browser.run(&format!("http://{}/", server.address()), ECHOES);
+    drop(browser);
+    let _ = fs::remove_dir_all(&profile);
+    let extensions = seen["extensions"].as_str().expect("text");
+    assert!(extensions.starts_with("permessage-deflate"), "{seen}");
+    let expected = json!([true, "short", true, 4000, true]);
+    let keys = ["text", "short", "bytes", "code", "wasClean"];
+    assert_eq!(json!(keys.map(|key| &seen[key])), expected, "{seen}");
 }

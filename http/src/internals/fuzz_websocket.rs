@@ -15,12 +15,10 @@ use crate::websocket::{Decoder, FrameLimits, Item, Message, Violation};
 /// If a property does not hold.
 pub fn fuzz_websocket(data: &[u8]) {
     let Some((&step, frames)) = data.split_first() else { return };
-    let whole = decode(frames, frames.len().max(1));
-    let in_pieces = decode(frames, usize::from(step) + 1);
-    assert_eq!(whole, in_pieces);
-    let byte_by_byte = decode(frames, 1);
-    assert_eq!(whole, byte_by_byte);
-    let (items, violation) = whole;
+    let step = usize::from(step) + 1;
+    // Also as if compressed messages were agreed on.
+    decode_in_pieces(frames, step, true);
+    let (items, violation) = decode_in_pieces(frames, step, false);
     let messages: Vec<_> = items
         .into_iter()
         .filter_map(|item| match item {
@@ -37,9 +35,21 @@ pub fn fuzz_websocket(data: &[u8]) {
     }
 }
 
+/// As `decode`, which is to find the same in any pieces.
+fn decode_in_pieces(
+    frames: &[u8],
+    step: usize,
+    is_compressing: bool,
+) -> (Vec<Item>, Option<Violation>) {
+    let whole = decode(frames, frames.len().max(1), is_compressing);
+    assert_eq!(whole, decode(frames, step, is_compressing));
+    assert_eq!(whole, decode(frames, 1, is_compressing));
+    whole
+}
+
 /// The items up to a Close frame or a violation.
-fn decode(frames: &[u8], step: usize) -> (Vec<Item>, Option<Violation>) {
-    let mut decoder = Decoder::new(LIMITS);
+fn decode(frames: &[u8], step: usize, is_compressing: bool) -> (Vec<Item>, Option<Violation>) {
+    let mut decoder = Decoder::new(LIMITS, is_compressing);
     let mut items = Vec::new();
     for piece in frames.chunks(step) {
         let mut piece = piece.to_vec();

@@ -17,8 +17,11 @@ use straightline_sched::{Interest, checkpoint, now, turn_start};
 
 use super::close::{CloseCode, CloseFrame};
 use super::decoder::Item;
+#[cfg(feature = "websocket-deflate")]
+use super::deflate::deflate;
 use super::error::Error;
 use super::frame::FrameKind;
+use super::handshake::Agreed;
 use super::message::Message;
 use super::numbers::Numbers;
 use super::reader::{Found, ReadFault, Reader};
@@ -35,6 +38,8 @@ pub(super) struct Conversation {
     numbers: Arc<Numbers>,
     /// The subprotocol that was agreed on, as an index.
     protocol: Option<usize>,
+    #[cfg(feature = "websocket-deflate")]
+    is_compressing: bool,
     reader: Reader,
     writer: Rc<Writer>,
     state: Cell<State>,
@@ -63,18 +68,20 @@ impl Conversation {
         upgraded: Upgraded,
         settings: Arc<Settings>,
         numbers: Arc<Numbers>,
-        protocol: Option<usize>,
+        agreed: &Agreed,
     ) -> Rc<Self> {
         let stream = Rc::new(TriedStream::new(upgraded));
         numbers.opened.bump();
         numbers.open.bump();
         Rc::new(Self {
-            reader: Reader::new(Rc::clone(&stream), settings.limits),
+            reader: Reader::new(Rc::clone(&stream), settings.limits, agreed.is_compressing),
             writer: Writer::new(Rc::clone(&stream), Arc::clone(&settings), Arc::clone(&numbers)),
             stream,
             settings,
             numbers,
-            protocol,
+            protocol: agreed.protocol,
+            #[cfg(feature = "websocket-deflate")]
+            is_compressing: agreed.is_compressing,
             state: Cell::new(State::Open),
             last_ping: Cell::new(turn_start()),
             close_frame: RefCell::new(None),
@@ -103,7 +110,16 @@ impl Conversation {
             Message::Text(_) => FrameKind::Text,
             Message::Binary(_) => FrameKind::Binary,
         };
-        self.writer.send(kind, message.into_bytes())
+        let payload = message.into_bytes();
+        #[cfg(feature = "websocket-deflate")]
+        if let Some(compressed) = self.is_compressing.then(|| deflate(&payload)).flatten() {
+            let kind = match kind {
+                FrameKind::Text => FrameKind::CompressedText,
+                _ => FrameKind::CompressedBinary,
+            };
+            return self.writer.send(kind, compressed);
+        }
+        self.writer.send(kind, payload)
     }
 
     /// Begins the end, unless it has begun. Not a yield point.
@@ -117,6 +133,8 @@ impl Conversation {
     /// The next message, or the first of `others` that is ready. A yield point, which raises before
     /// anything is taken.
     pub(super) fn next(&self, others: &[&dyn Selectable]) -> Result<Received, Error> {
+        // A try has found nothing, so the next one is after a wait.
+        let mut is_blocked = false;
         loop {
             checkpoint();
             if let Some(failure) = self.writer.failure() {
@@ -132,13 +150,15 @@ impl Conversation {
                     if self.stream.host().is_draining() {
                         self.close(CloseCode::GOING_AWAY, "");
                     }
-                    if let Some(index) = self.wait(others)? {
+                    if let Some(index) = self.wait(others, is_blocked)? {
                         return Ok(Received::Other(index));
                     }
                     if self.state.get() == State::Over {
                         continue;
                     }
-                    self.reader.try_next().map_err(|fault| self.fail(fault))?
+                    let found = self.reader.try_next().map_err(|fault| self.fail(fault))?;
+                    is_blocked = matches!(found, Found::Nothing);
+                    found
                 }
                 Err(fault) => return Err(self.fail(fault)),
             };
@@ -201,7 +221,7 @@ impl Conversation {
     }
 
     /// Waits until there may be something to read; then `None`. Or until one of `others` is ready.
-    fn wait(&self, others: &[&dyn Selectable]) -> Result<Option<usize>, Error> {
+    fn wait(&self, others: &[&dyn Selectable], is_blocked: bool) -> Result<Option<usize>, Error> {
         let timer = self.next_time();
         if timer.is_some_and(|time| time <= turn_start()) {
             self.on_time()?;
@@ -209,7 +229,7 @@ impl Conversation {
         }
         let waited = match self.state.get() {
             State::Open if !others.is_empty() => return self.select(others, timer),
-            _ if !self.stream.is_drained() => return Ok(None),
+            _ if !is_blocked && !self.stream.is_drained() => return Ok(None),
             _ => self.stream.wait_until(Interest::Read, timer),
         };
         waited.map(|_| None).map_err(|error| self.fail(ReadFault::Stream(error)))

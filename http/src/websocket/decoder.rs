@@ -9,6 +9,8 @@
 use bytes::Bytes;
 
 use super::close::{CloseCode, CloseFrame};
+#[cfg(feature = "websocket-deflate")]
+use super::deflate::inflate;
 use super::frame::{FrameKind, HEAD_BYTES_MAX, ReceivedHead, unmask};
 use super::message::{Message, Text};
 use super::settings::FrameLimits;
@@ -33,6 +35,8 @@ pub(crate) struct Violation {
 #[derive(Debug)]
 pub(crate) struct Decoder {
     limits: FrameLimits,
+    /// Compressed messages were agreed on.
+    is_compressing: bool,
     /// The beginning of a frame's head, whose rest has not come.
     head: [u8; HEAD_BYTES_MAX],
     head_bytes: usize,
@@ -58,15 +62,17 @@ struct Frame {
 #[derive(Debug)]
 struct Partial {
     is_text: bool,
+    is_compressed: bool,
     bytes: Vec<u8>,
     /// So many bytes of a text are known to be UTF-8.
     checked: usize,
 }
 
 impl Decoder {
-    pub(crate) fn new(limits: FrameLimits) -> Self {
+    pub(crate) fn new(limits: FrameLimits, is_compressing: bool) -> Self {
         Self {
             limits,
+            is_compressing,
             head: [0; HEAD_BYTES_MAX],
             head_bytes: 0,
             frame: None,
@@ -125,9 +131,13 @@ impl Decoder {
 
     /// The frame of that head, if it may come now.
     fn checked(&mut self, head: ReceivedHead) -> Result<Frame, Violation> {
-        let ReceivedHead { kind, is_last, is_reserved, mask, length } = head;
+        let ReceivedHead { kind, is_last, is_compressed, is_reserved, mask, length } = head;
+        let may_compress =
+            self.is_compressing && matches!(kind, FrameKind::Text | FrameKind::Binary);
         let fault = match kind {
-            _ if is_reserved => Some("a frame of an extension that was not agreed on"),
+            _ if is_reserved || is_compressed && !may_compress => {
+                Some("a frame of an extension that was not agreed on")
+            }
             _ if mask.is_none() => Some("a frame without a mask"),
             _ if kind.is_control() && !is_last => Some("a control frame in fragments"),
             _ if kind.is_control() && length > CONTROL_BYTES_MAX => Some("a long control frame"),
@@ -146,7 +156,8 @@ impl Decoder {
             self.check_length(length)?;
             if kind != FrameKind::Continuation {
                 let is_text = kind == FrameKind::Text;
-                self.message = Some(Partial { is_text, bytes: Vec::new(), checked: 0 });
+                let bytes = Vec::new();
+                self.message = Some(Partial { is_text, is_compressed, bytes, checked: 0 });
             }
         }
         Ok(Frame { kind, is_last, mask, length, read: 0 })
@@ -195,7 +206,10 @@ impl Decoder {
                 close_frame(&std::mem::take(&mut self.control)).map(Item::Close).map(Some)
             }
             _ if !frame.is_last => Ok(None),
-            _ => self.message.take().map(Partial::into_message).transpose(),
+            _ => {
+                let most = self.limits.message_bytes;
+                self.message.take().map(|message| message.into_message(most)).transpose()
+            }
         }
     }
 }
@@ -212,7 +226,7 @@ impl Partial {
             self.bytes.reserve_exact(capacity - self.bytes.len());
         }
         self.bytes.extend_from_slice(payload);
-        if self.is_text && goes_on {
+        if self.is_text && !self.is_compressed && goes_on {
             match str::from_utf8(&self.bytes[self.checked..]) {
                 Ok(_) => self.checked = self.bytes.len(),
                 Err(error) if error.error_len().is_some() => return Err(INVALID_TEXT),
@@ -222,8 +236,10 @@ impl Partial {
         Ok(())
     }
 
-    fn into_message(self) -> Result<Item, Violation> {
-        let bytes = Bytes::from(self.bytes);
+    /// The message, whose limit counts the bytes that it has when it is not compressed any more.
+    fn into_message(self, bytes_max: usize) -> Result<Item, Violation> {
+        let bytes = if self.is_compressed { inflate(&self.bytes, bytes_max)? } else { self.bytes };
+        let bytes = Bytes::from(bytes);
         if !self.is_text {
             return Ok(Item::Message(Message::Binary(bytes)));
         }
@@ -241,6 +257,12 @@ fn close_frame(payload: &[u8]) -> Result<CloseFrame, Violation> {
     let Some(code) = code else { return Err(protocol_error("an invalid close code")) };
     let reason = str::from_utf8(reason).map_err(|_| INVALID_TEXT)?;
     Ok(CloseFrame { code: Some(code), reason: reason.into() })
+}
+
+/// Compressed messages are never agreed on.
+#[cfg(not(feature = "websocket-deflate"))]
+fn inflate(_: &[u8], _: usize) -> Result<Vec<u8>, Violation> {
+    Err(protocol_error("a compressed message"))
 }
 
 fn protocol_error(what: &'static str) -> Violation {

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use http::{StatusCode, header};
+use http::{HeaderName, StatusCode, header};
 
 use super::conversation::Conversation;
-use super::handshake::agree;
+#[cfg(feature = "websocket-deflate")]
+use super::deflate::AGREED;
+use super::handshake::{Agreed, agree};
 use super::numbers::numbers_of;
 use super::origins::Origins;
 use super::settings::{Settings, SlowReceiver};
@@ -152,6 +154,19 @@ impl Endpoint {
         self
     }
 
+    /// Whether messages are compressed if the client offers that (`permessage-deflate`, RFC 7692).
+    /// Default: no. Feature `websocket-deflate`.
+    ///
+    /// Each message is compressed by itself, so a conversation holds no memory for it. The limit of
+    /// a message counts the bytes that the program gets. Compression takes CPU time, several times
+    /// that of the message itself, and a message that has a secret beside text of an attacker tells
+    /// the secret by its length: leave it off for such messages.
+    #[cfg(feature = "websocket-deflate")]
+    pub fn compression(mut self, compression: bool) -> Self {
+        self.change().compression = compression;
+        self
+    }
+
     /// Opens the WebSocket that `request` asks for: answers with 101, and calls `run` with the
     /// conversation. The connection ends when `run` has returned, see [`WebSocket`].
     ///
@@ -183,7 +198,7 @@ impl Endpoint {
         run: impl FnOnce(WebSocket) -> io::Result<()> + 'static,
     ) -> Response {
         let numbers = numbers_of(&request.server());
-        let agreed = agree(request, &self.settings.protocols, &self.settings.origins);
+        let agreed = agree(request, &self.settings);
         let agreed = agreed.and_then(|agreed| match Place::take(self) {
             Some(place) => Ok((agreed, place)),
             None => Err(full(request)),
@@ -196,20 +211,33 @@ impl Endpoint {
                 return refusal;
             }
         };
-        let (settings, protocol) = (Arc::clone(&self.settings), agreed.protocol);
+        let fields = self.fields(&agreed);
+        let settings = Arc::clone(&self.settings);
         let mut response = Response::upgrade("websocket", move |upgraded| {
             let _place = place;
-            let conversation = Conversation::new(upgraded, settings, numbers, protocol);
+            let conversation = Conversation::new(upgraded, settings, numbers, &agreed);
             let _ending = Ending(&conversation);
             let result = run(WebSocket::new(&conversation));
             conversation.finish(result)
         });
-        response.set_header(header::SEC_WEBSOCKET_ACCEPT, agreed.accept);
-        if let Some(protocol) = protocol {
-            let name = self.settings.protocols[protocol].as_str();
-            response.set_header(header::SEC_WEBSOCKET_PROTOCOL, name);
+        for (name, value) in fields {
+            response.set_header(name, value);
         }
         response
+    }
+
+    /// What the response says about the agreement.
+    fn fields(&self, agreed: &Agreed) -> Vec<(HeaderName, String)> {
+        let mut fields = vec![(header::SEC_WEBSOCKET_ACCEPT, agreed.accept.clone())];
+        if let Some(protocol) = agreed.protocol {
+            let name = self.settings.protocols[protocol].clone();
+            fields.push((header::SEC_WEBSOCKET_PROTOCOL, name));
+        }
+        #[cfg(feature = "websocket-deflate")]
+        if agreed.is_compressing {
+            fields.push((header::SEC_WEBSOCKET_EXTENSIONS, AGREED.to_owned()));
+        }
+        fields
     }
 
     fn change(&mut self) -> &mut Settings {

@@ -12,6 +12,11 @@ pub(crate) enum FrameKind {
     Binary,
     /// More of the message before it.
     Continuation,
+    /// A text or bytes, compressed; only to be sent.
+    #[cfg(feature = "websocket-deflate")]
+    CompressedText,
+    #[cfg(feature = "websocket-deflate")]
+    CompressedBinary,
     Ping,
     Pong,
     Close,
@@ -23,7 +28,9 @@ pub(super) struct ReceivedHead {
     pub(super) kind: FrameKind,
     /// The message ends with this frame.
     pub(super) is_last: bool,
-    /// A bit is set that belongs to an extension.
+    /// The bit of a compressed message (RFC 7692 section 6).
+    pub(super) is_compressed: bool,
+    /// A bit is set that belongs to another extension.
     pub(super) is_reserved: bool,
     /// The frame's mask; a client must have one.
     pub(super) mask: Option<[u8; 4]>,
@@ -54,7 +61,8 @@ impl ReceivedHead {
         let head = Self {
             kind,
             is_last: header.is_final,
-            is_reserved: header.rsv1 || header.rsv2 || header.rsv3,
+            is_compressed: header.rsv1,
+            is_reserved: header.rsv2 || header.rsv3,
             mask: header.mask,
             length,
         };
@@ -68,18 +76,34 @@ impl FrameKind {
         matches!(self, Self::Ping | Self::Pong | Self::Close)
     }
 
+    fn is_compressed(self) -> bool {
+        #[cfg(feature = "websocket-deflate")]
+        let is_compressed = matches!(self, Self::CompressedText | Self::CompressedBinary);
+        #[cfg(not(feature = "websocket-deflate"))]
+        let is_compressed = {
+            let _ = self;
+            false
+        };
+        is_compressed
+    }
+
     /// The head of a whole frame with a payload of that length, without a mask, as a server sends
     /// it.
     pub(super) fn head(self, length: usize) -> SentHead {
         let opcode = match self {
             Self::Text => OpCode::Data(Data::Text),
             Self::Binary => OpCode::Data(Data::Binary),
+            #[cfg(feature = "websocket-deflate")]
+            Self::CompressedText => OpCode::Data(Data::Text),
+            #[cfg(feature = "websocket-deflate")]
+            Self::CompressedBinary => OpCode::Data(Data::Binary),
             Self::Continuation => OpCode::Data(Data::Continue),
             Self::Ping => OpCode::Control(Control::Ping),
             Self::Pong => OpCode::Control(Control::Pong),
             Self::Close => OpCode::Control(Control::Close),
         };
-        let header = FrameHeader { is_final: true, opcode, ..FrameHeader::default() };
+        let rsv1 = self.is_compressed();
+        let header = FrameHeader { is_final: true, rsv1, opcode, ..FrameHeader::default() };
         let (mut bytes, length) = ([0; SENT_HEAD_BYTES_MAX], length as u64);
         let written = header.format(length, &mut &mut bytes[..]);
         debug_assert!(written.is_ok(), "a head without a mask fits");

@@ -5,7 +5,10 @@ use base64::engine::general_purpose::STANDARD;
 use http::{HeaderValue, Method, StatusCode, header};
 use tungstenite::handshake::derive_accept_key;
 
+#[cfg(feature = "websocket-deflate")]
+use super::deflate::is_offered;
 use super::origins::Origins;
+use super::settings::Settings;
 use crate::message::{IntoResponse, Request, Response};
 
 /// What a proper request asks for.
@@ -14,14 +17,12 @@ pub(super) struct Agreed {
     pub(super) accept: String,
     /// The index of the subprotocol.
     pub(super) protocol: Option<usize>,
+    /// Compressed messages are agreed on.
+    pub(super) is_compressing: bool,
 }
 
 /// Checks a request. An error is the response to one that is refused.
-pub(super) fn agree(
-    request: &Request,
-    protocols: &[String],
-    origins: &Origins,
-) -> Result<Agreed, Response> {
+pub(super) fn agree(request: &Request, settings: &Settings) -> Result<Agreed, Response> {
     let is_get = *request.method() == Method::GET;
     if !is_get && *request.method() != Method::HEAD {
         return Err(Response::method_not_allowed(&[Method::GET]));
@@ -45,11 +46,16 @@ pub(super) fn agree(
     if STANDARD.decode(key).map_or(0, |key| key.len()) != KEY_BYTES {
         return Err(bad_request("the Sec-WebSocket-Key is not 16 bytes in base64\n"));
     }
-    check_origin(request, origins)?;
+    check_origin(request, &settings.origins)?;
     let mut offered = headers.list(header::SEC_WEBSOCKET_PROTOCOL);
     // The client's order is its preference (RFC 6455 section 1.9).
-    let protocol = offered.find_map(|offer| protocols.iter().position(|own| own == offer));
-    Ok(Agreed { accept: derive_accept_key(key), protocol })
+    let position = |offer: &str| settings.protocols.iter().position(|own| own == offer);
+    let protocol = offered.find_map(position);
+    #[cfg(feature = "websocket-deflate")]
+    let is_compressing = settings.compression && is_offered(headers);
+    #[cfg(not(feature = "websocket-deflate"))]
+    let is_compressing = false;
+    Ok(Agreed { accept: derive_accept_key(key), protocol, is_compressing })
 }
 
 /// A browser says which page asks. A request that names several pages, or none in text, is refused.

@@ -44,9 +44,14 @@
 //! with an `Origin` is refused unless it is the server's own, or one of a
 //! [list](Endpoint::origins).
 //!
+//! # Compression
+//!
+//! With the feature `websocket-deflate`, `Endpoint::compression` lets clients compress messages
+//! (RFC 7692), each by itself. Otherwise an offer of compression is declined: the conversation
+//! goes on without it.
+//!
 //! # What is missing
 //!
-//! Compression (RFC 7692) is not offered: a client that asks for it gets a conversation without it.
 //! WebSockets over HTTP/2 (RFC 8441) need HTTP/2.
 //!
 //! # Inside
@@ -59,7 +64,7 @@
 //! inside of the call that waits, so an unwind would lose bytes.
 //!
 //! From the bottom up: `message`, `close`, `error`, `origins` and `settings` are values, `frame`
-//! the heads of frames; `decoder` makes items of bytes and `outbox` is what waits to be sent, both
+//! the heads of frames; `decoder` makes items of bytes (`deflate` inflates them) and `outbox` is what waits to be sent, both
 //! without a socket; `reader` and `writer` are the directions of a socket; `conversation` has the
 //! timers and the end, and `socket` is the program's view of it; `handshake` checks a request, and
 //! `endpoint` brings them together. `numbers` counts.
@@ -67,6 +72,8 @@
 mod close;
 mod conversation;
 mod decoder;
+#[cfg(feature = "websocket-deflate")]
+mod deflate;
 mod endpoint;
 mod error;
 mod frame;

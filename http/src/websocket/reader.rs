@@ -54,11 +54,11 @@ pub(super) enum ReadFault {
 }
 
 impl Reader {
-    pub(super) fn new(stream: Rc<TriedStream>, limits: FrameLimits) -> Self {
+    pub(super) fn new(stream: Rc<TriedStream>, limits: FrameLimits, is_compressing: bool) -> Self {
         let held = stream.host().memory.none();
         Self {
             stream,
-            decoder: RefCell::new(Decoder::new(limits)),
+            decoder: RefCell::new(Decoder::new(limits, is_compressing)),
             pending: RefCell::default(),
             held: RefCell::new(held),
             last_received: Cell::new(turn_start()),
@@ -105,7 +105,7 @@ impl Reader {
     /// The conversation is over: frees all buffers.
     pub(super) fn end(&self) {
         self.pending.take();
-        self.decoder.replace(Decoder::new(FrameLimits::default()));
+        self.decoder.replace(Decoder::new(FrameLimits::default(), false));
         self.held.borrow_mut().set(0);
     }
 

@@ -35,6 +35,8 @@ pub(super) struct Settings {
     pub(super) send_queue_bytes: usize,
     pub(super) slow_receiver: SlowReceiver,
     pub(super) connections: usize,
+    #[cfg(feature = "websocket-deflate")]
+    pub(super) compression: bool,
 }
 
 /// How long a message and each of its frames may be, in bytes.
@@ -63,6 +65,8 @@ impl Default for Settings {
             send_queue_bytes: SEND_QUEUE_BYTES,
             slow_receiver: SlowReceiver::default(),
             connections: usize::MAX,
+            #[cfg(feature = "websocket-deflate")]
+            compression: false,
         }
     }
 }

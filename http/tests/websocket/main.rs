@@ -6,10 +6,13 @@ mod common;
 
 mod autobahn;
 mod closing;
+#[cfg(feature = "websocket-deflate")]
+mod compressed;
 mod ends;
 mod handshakes;
 mod limits;
 mod other_clients;
+mod own_streams;
 mod peer;
 mod sending;
 mod timers;

@@ -86,6 +86,8 @@ pub(crate) type Received = (u8, Vec<u8>);
 pub(crate) struct Peer<S> {
     pub(crate) stream: S,
     buffer: Vec<u8>,
+    /// Bits of extensions that the server may set.
+    pub(crate) allowed_bits: u8,
 }
 
 impl Peer<TcpStream> {
@@ -97,8 +99,13 @@ impl Peer<TcpStream> {
 }
 
 impl<S: Read + Write> Peer<S> {
-    pub(crate) fn over(mut stream: S, path: &str) -> Self {
-        stream.write_all(handshake(path).as_bytes()).expect("the server reads");
+    pub(crate) fn over(stream: S, path: &str) -> Self {
+        Self::after(stream, &handshake(path)).0
+    }
+
+    /// Sends that request, and reads the head of its response.
+    pub(crate) fn after(mut stream: S, request: &str) -> (Self, String) {
+        stream.write_all(request.as_bytes()).expect("the server reads");
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             let mut byte = [0];
@@ -106,7 +113,8 @@ impl<S: Read + Write> Peer<S> {
             head.push(byte[0]);
         }
         assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", head.escape_ascii());
-        Self { stream, buffer: Vec::new() }
+        let head = String::from_utf8(head).expect("text");
+        (Self { stream, buffer: Vec::new(), allowed_bits: 0 }, head)
     }
 
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
@@ -120,7 +128,11 @@ impl<S: Read + Write> Peer<S> {
         loop {
             if let Some((frame, count)) = parse(&self.buffer) {
                 self.buffer.drain(..count);
-                assert_eq!(frame.0 & !0x0f, FIN, "a whole frame without extensions");
+                assert_eq!(
+                    frame.0 & !0x0f & !self.allowed_bits,
+                    FIN,
+                    "a whole frame without extensions"
+                );
                 return Some(frame);
             }
             let mut chunk = vec![0; 64 * 1024];

@@ -15,9 +15,9 @@
 //! | 7.1.1 to 7.13.2 | Close frames | `closes` |
 //! | 9.1.1 to 9.8.6 | long messages, and many messages | `sizes` |
 //! | 10.1.1 | fragments of a fixed size | `sizes` |
+//! | 12.1 to 12.5, 13.1 to 13.7 | compression: lengths, and offers | `compressed`, beside this |
 //!
-//! Cases 12 and 13 are about compression, which the server does not offer: see
-//! `an_offer_of_compression_is_declined` in `handshakes`.
+//! Of the cases of compression, each length and each offer is tried, with fewer messages.
 
 mod closes;
 mod fragments;
