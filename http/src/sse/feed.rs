@@ -137,17 +137,14 @@ impl Feed {
     /// On a thread without a shard.
     #[track_caller]
     pub fn subscribe(&self, request: &Request) -> EventStream {
-        let (subscriber, gap) = match last_event_id(request) {
-            None => (self.hub.subscribe(), None),
-            Some(id) => match self.number(id) {
-                Some(number) => (self.hub.subscribe_after(number), None),
-                // All that is left may be new to the client.
-                None => {
-                    let before = self.hub.oldest_id() - 1;
-                    (self.hub.subscribe_after(before), Some(gap("unknown".to_owned())))
-                }
-            },
+        let seen = last_event_id(request).map(|id| self.number(id));
+        let (after, gap) = match seen {
+            None => (u64::MAX, None),
+            Some(Some(number)) => (number, None),
+            // All that is left may be new to the client.
+            Some(None) => (self.hub.oldest_id() - 1, Some(gap("unknown".to_owned()))),
         };
+        let subscriber = self.hub.subscribe_after(after);
         EventStream::new(FeedSource { subscriber, gap, on_lag: self.on_lag })
     }
 
