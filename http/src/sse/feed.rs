@@ -17,7 +17,7 @@ use super::event::Event;
 use super::event_stream::EventStream;
 use super::frame::Frame;
 use super::last_event_id::last_event_id;
-use super::source::{EventSource, Next};
+use super::source::{EventSource, NextEvent};
 use crate::message::Request;
 use crate::with_fields::with_fields;
 
@@ -180,17 +180,17 @@ struct FeedSource {
 }
 
 impl EventSource for FeedSource {
-    fn next(&mut self) -> Next {
+    fn next(&mut self) -> NextEvent {
         if let Some(gap) = self.gap.take() {
-            return Next::Event(gap);
+            return NextEvent::Event(gap);
         }
         match self.subscriber.try_recv() {
-            Ok(message) => Next::Event(Frame::clone(&message)),
-            Err(TryRecvError::Empty) => Next::Wait,
-            Err(TryRecvError::Closed) => Next::End,
+            Ok(message) => NextEvent::Event(Frame::clone(&message)),
+            Err(TryRecvError::Empty) => NextEvent::Wait,
+            Err(TryRecvError::Closed) => NextEvent::End,
             Err(TryRecvError::Lagged(missed)) => match self.on_lag {
-                OnLag::Tell => Next::Event(gap(missed.to_string())),
-                OnLag::End => Next::End,
+                OnLag::Tell => NextEvent::Event(gap(missed.to_string())),
+                OnLag::End => NextEvent::End,
             },
         }
     }
