@@ -61,13 +61,13 @@ fn print(all: &[(Kind, Vec<Measured>)]) {
                 step.cpu_micros,
             );
         }
+    }
+    println!();
+    for (kind, steps) in all {
         if let [first, .., last] = &steps[..] {
             let more = last.resident_kib.saturating_sub(first.resident_kib);
-            println!(
-                "\n{kind}: {:.2} KiB for each client beyond the first {}\n",
-                ratio(more, last.clients - first.clients),
-                first.clients
-            );
+            let each = ratio(more, last.clients - first.clients);
+            println!("{kind}: {each:.2} KiB for each client beyond the first {}", first.clients);
         }
     }
 }

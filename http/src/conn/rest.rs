@@ -108,6 +108,7 @@ fn step(link: &Link, resting: &mut Resting) -> io::Result<Step> {
             wake_at(resting.beat_at());
             return Ok(Step::Rest);
         }
+        checkpoint(); // a source that is ready and has nothing, again and again
     }
 }
 

@@ -8,7 +8,7 @@ use straightline_sched::sync::Ready;
 
 use super::event::Event;
 use super::frame::Frame;
-use super::source::{EventSource, Next};
+use super::source::{EventSource, NextEvent};
 use crate::message::{Fed, Fetched, IntoResponse, Pieces, Response, ResponseBody, Streamed};
 
 /// A response (200) that sends the events of a source, until the source ends, the client leaves, or
@@ -118,9 +118,9 @@ impl Pieces for Frames {
             return Fetched::Piece(first.into_piece());
         }
         match self.source.next() {
-            Next::Event(frame) => Fetched::Piece(frame.into_piece()),
-            Next::Wait => Fetched::Nothing,
-            Next::End => Fetched::End,
+            NextEvent::Event(frame) => Fetched::Piece(frame.into_piece()),
+            NextEvent::Wait => Fetched::Nothing,
+            NextEvent::End => Fetched::End,
         }
     }
 

@@ -17,7 +17,7 @@ use super::event::Event;
 use super::event_stream::EventStream;
 use super::frame::Frame;
 use super::last_event_id::last_event_id;
-use super::source::{EventSource, Next};
+use super::source::{EventSource, NextEvent};
 use crate::message::Request;
 use crate::with_fields::with_fields;
 
@@ -137,17 +137,14 @@ impl Feed {
     /// On a thread without a shard.
     #[track_caller]
     pub fn subscribe(&self, request: &Request) -> EventStream {
-        let (subscriber, gap) = match last_event_id(request) {
-            None => (self.hub.subscribe(), None),
-            Some(id) => match self.number(id) {
-                Some(number) => (self.hub.subscribe_after(number), None),
-                // All that is left may be new to the client.
-                None => {
-                    let before = self.hub.oldest_id() - 1;
-                    (self.hub.subscribe_after(before), Some(gap("unknown".to_owned())))
-                }
-            },
+        let seen = last_event_id(request).map(|id| self.number(id));
+        let (after, gap) = match seen {
+            None => (u64::MAX, None),
+            Some(Some(number)) => (number, None),
+            // All that is left may be new to the client.
+            Some(None) => (self.hub.oldest_id() - 1, Some(gap("unknown".to_owned()))),
         };
+        let subscriber = self.hub.subscribe_after(after);
         EventStream::new(FeedSource { subscriber, gap, on_lag: self.on_lag })
     }
 
@@ -183,17 +180,17 @@ struct FeedSource {
 }
 
 impl EventSource for FeedSource {
-    fn next(&mut self) -> Next {
+    fn next(&mut self) -> NextEvent {
         if let Some(gap) = self.gap.take() {
-            return Next::Event(gap);
+            return NextEvent::Event(gap);
         }
         match self.subscriber.try_recv() {
-            Ok(message) => Next::Event(Frame::clone(&message)),
-            Err(TryRecvError::Empty) => Next::Wait,
-            Err(TryRecvError::Closed) => Next::End,
+            Ok(message) => NextEvent::Event(Frame::clone(&message)),
+            Err(TryRecvError::Empty) => NextEvent::Wait,
+            Err(TryRecvError::Closed) => NextEvent::End,
             Err(TryRecvError::Lagged(missed)) => match self.on_lag {
-                OnLag::Tell => Next::Event(gap(missed.to_string())),
-                OnLag::End => Next::End,
+                OnLag::Tell => NextEvent::Event(gap(missed.to_string())),
+                OnLag::End => NextEvent::End,
             },
         }
     }

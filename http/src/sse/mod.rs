@@ -63,5 +63,5 @@ pub use event_stream::{EventStream, HEARTBEAT};
 pub use feed::{Feed, FeedSettings, OnLag};
 pub use frame::Frame;
 pub use last_event_id::last_event_id;
-pub use source::{EventSource, Next};
+pub use source::{EventSource, NextEvent};
 pub use writer::{EventWriter, stream};

@@ -10,19 +10,19 @@ use super::frame::Frame;
 ///
 /// ```
 /// use straightline::sched::sync::{Ready, mpsc};
-/// use straightline::sse::{Event, EventSource, EventStream, Next};
+/// use straightline::sse::{Event, EventSource, EventStream, NextEvent};
 ///
 /// /// Readings of a sensor, of which only those above a limit are events.
 /// struct Above(mpsc::Receiver<u32>, u32);
 ///
 /// impl EventSource for Above {
-///     fn next(&mut self) -> Next {
+///     fn next(&mut self) -> NextEvent {
 ///         loop {
 ///             match self.0.try_recv() {
 ///                 Ok(reading) if reading <= self.1 => {}
-///                 Ok(reading) => return Next::Event(Event::new(reading.to_string()).encode()),
-///                 Err(mpsc::TryRecvError::Empty) => return Next::Wait,
-///                 Err(mpsc::TryRecvError::Disconnected) => return Next::End,
+///                 Ok(reading) => return NextEvent::Event(Event::new(reading.to_string()).encode()),
+///                 Err(mpsc::TryRecvError::Empty) => return NextEvent::Wait,
+///                 Err(mpsc::TryRecvError::Disconnected) => return NextEvent::End,
 ///             }
 ///         }
 ///     }
@@ -37,17 +37,17 @@ use super::frame::Frame;
 /// # drop(sender);
 /// ```
 pub trait EventSource: 'static {
-    /// The next event, if there is one. It must not wait: return [`Next::Wait`].
-    fn next(&mut self) -> Next;
+    /// The next event, if there is one. It must not wait: return [`NextEvent::Wait`].
+    fn next(&mut self) -> NextEvent;
 
     /// Becomes ready when there may be an event, or the end. The stream asks this after a
-    /// [`Next::Wait`].
+    /// [`NextEvent::Wait`].
     fn ready(&self) -> Ready<'_>;
 }
 
 /// What an [`EventSource`] has at the moment; its example shows it.
 #[derive(Clone, Debug)]
-pub enum Next {
+pub enum NextEvent {
     /// An event.
     Event(Frame),
     /// Nothing yet.
@@ -58,11 +58,11 @@ pub enum Next {
 
 /// Ends when all senders are gone.
 impl EventSource for mpsc::Receiver<Event> {
-    fn next(&mut self) -> Next {
+    fn next(&mut self) -> NextEvent {
         match self.try_recv() {
-            Ok(event) => Next::Event(event.encode()),
-            Err(mpsc::TryRecvError::Empty) => Next::Wait,
-            Err(mpsc::TryRecvError::Disconnected) => Next::End,
+            Ok(event) => NextEvent::Event(event.encode()),
+            Err(mpsc::TryRecvError::Empty) => NextEvent::Wait,
+            Err(mpsc::TryRecvError::Disconnected) => NextEvent::End,
         }
     }
 
@@ -74,12 +74,12 @@ impl EventSource for mpsc::Receiver<Event> {
 /// Ends when all senders are gone. What a slow client misses is left out without a word; a
 /// [`Feed`](super::Feed) tells the client.
 impl EventSource for broadcast::Receiver<Frame> {
-    fn next(&mut self) -> Next {
+    fn next(&mut self) -> NextEvent {
         loop {
             match self.try_recv() {
-                Ok(frame) => return Next::Event(frame),
-                Err(broadcast::TryRecvError::Empty) => return Next::Wait,
-                Err(broadcast::TryRecvError::Closed) => return Next::End,
+                Ok(frame) => return NextEvent::Event(frame),
+                Err(broadcast::TryRecvError::Empty) => return NextEvent::Wait,
+                Err(broadcast::TryRecvError::Closed) => return NextEvent::End,
                 Err(broadcast::TryRecvError::Lagged(_)) => {}
             }
         }

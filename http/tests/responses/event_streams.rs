@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -128,7 +128,7 @@ fn a_client_that_comes_again_gets_what_it_has_missed() {
         while got.len() < expected.len() {
             let event = text(client.chunk());
             let lines = event.lines().filter(|line| !line.is_empty() && !line.starts_with("id"));
-            lines.for_each(|line| got += &format!("{line}|"));
+            lines.for_each(|line| got.extend([line, "|"]));
         }
         assert_eq!(got, expected, "{id}");
     };
@@ -230,12 +230,12 @@ fn a_stream_ends_with_its_source() {
 
 /// What an observer is told of the requests.
 #[derive(Clone, Default)]
-struct Log(Arc<std::sync::Mutex<Vec<(Outcome, u64, String)>>>);
+struct Log(Arc<Mutex<Vec<(Outcome, u64, String)>>>);
 
 impl Log {
     fn write(&self, request: &FinishedRequest<'_>) {
         let target = request.target.unwrap_or_default().to_owned();
-        self.0.lock().unwrap().push((request.outcome, request.response_bytes, target));
+        self.0.lock().expect("no panic").push((request.outcome, request.response_bytes, target));
     }
 
     fn observer(&self) -> impl Fn(&Told<'_>) + Send + Sync + 'static {
@@ -248,7 +248,7 @@ impl Log {
     }
 
     fn take(&self) -> Vec<(Outcome, u64, String)> {
-        std::mem::take(&mut self.0.lock().unwrap())
+        std::mem::take(&mut self.0.lock().expect("no panic"))
     }
 }
 

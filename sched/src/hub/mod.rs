@@ -26,7 +26,7 @@
 //! ```
 //! use straightline_sched::{self as sched, hub::Hub};
 //!
-//! let hub = Hub::new(100);
+//! let hub: Hub<&str> = Hub::new(100);
 //! let chat = hub.clone();
 //! let shard = sched::spawn_shard("subscriber", sched::Config::default(), move || {
 //!     let all = chat.subscribe_after(0);

@@ -4,7 +4,7 @@
 //! as long as the shard has a subscriber of the hub.
 
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ use slotmap::{DefaultKey, SlotMap};
 use super::message::{Message, TryRecvError};
 use super::ring::{Found, Ring};
 use super::shared::{Mail, Shared};
-use crate::core::Home;
-use crate::sync::waiter::Wakes;
+use crate::core::{Home, yield_now};
+use crate::sync::waiter::{Waiter, Wakes};
 use crate::sync::watch::{Watcher, Watchers};
 
 /// A hub's part on one shard.
@@ -25,6 +25,17 @@ pub(super) struct Part<T> {
     ring: RefCell<Ring<T>>,
     /// What is to be woken for each subscriber.
     waiting: RefCell<SlotMap<DefaultKey, Watchers>>,
+    delivery: Cell<Delivery>,
+}
+
+/// Whether subscribers are being woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Delivery {
+    No,
+    /// A fiber wakes them.
+    Begun,
+    /// The same, and there are new messages, so it begins again behind the last one.
+    Again,
 }
 
 thread_local! {
@@ -41,11 +52,12 @@ struct Place {
 
 /// A part whose messages are of any type.
 trait AnyPart {
+    /// A yield point.
     fn deliver(&self);
     fn into_any(self: Rc<Self>) -> Rc<dyn Any>;
 }
 
-/// Lets the subscribers of a hub on the calling shard look. Not a yield point.
+/// Lets the subscribers of a hub on the calling shard look. A yield point.
 pub(super) fn deliver(hub: u64) {
     let part = Home::here().and_then(|home| find(home.shard_id(), hub));
     part.into_iter().for_each(|part| part.deliver());
@@ -71,6 +83,7 @@ impl<T: Send + Sync + 'static> Part<T> {
             mail: shared.join(home),
             ring: RefCell::new(Ring::new(1, shared.bounds)),
             waiting: RefCell::default(),
+            delivery: Cell::new(Delivery::No),
         });
         let weak = Rc::downgrade(&part);
         let place = Place { shard: part.mail.shard_id(), hub: shared.id, part: weak };
@@ -118,6 +131,14 @@ impl<T: Send + Sync + 'static> Part<T> {
         }
     }
 
+    /// The fibers of the subscribers that wait.
+    fn take_waiting(&self) -> Vec<Waiter> {
+        let mut wakes = Wakes::default();
+        let mut waiting = self.waiting.borrow_mut();
+        waiting.values_mut().for_each(|watchers| watchers.wake_all(&mut wakes));
+        wakes.into_waiters()
+    }
+
     /// Copies what is new.
     #[inline]
     fn look(&self) {
@@ -134,15 +155,25 @@ impl<T: Send + Sync + 'static> Part<T> {
 }
 
 impl<T: Send + Sync + 'static> AnyPart for Part<T> {
-    /// Wakes all subscribers that wait.
+    /// Wakes all subscribers that wait, a few at a time: what each of them does takes some
+    /// microseconds, and the other fibers of the shard must not wait for thousands of them.
     fn deliver(&self) {
         self.mail.look();
-        self.look();
-        let mut wakes = Wakes::default();
-        let mut waiting = self.waiting.borrow_mut();
-        waiting.values_mut().for_each(|watchers| watchers.wake_all(&mut wakes));
-        drop(waiting);
-        wakes.wake_all();
+        if self.delivery.get() != Delivery::No {
+            return self.delivery.set(Delivery::Again);
+        }
+        let _over = OnDrop(|| self.delivery.set(Delivery::No));
+        loop {
+            self.delivery.set(Delivery::Begun);
+            self.look();
+            for some in self.take_waiting().chunks(WAKES) {
+                some.iter().for_each(Waiter::wake);
+                yield_now();
+            }
+            if self.delivery.get() == Delivery::Begun {
+                return;
+            }
+        }
     }
 
     fn into_any(self: Rc<Self>) -> Rc<dyn Any> {
@@ -160,3 +191,16 @@ impl<T> Drop for Part<T> {
         });
     }
 }
+
+/// Calls a closure when it is dropped, also by an unwind.
+struct OnDrop<F: Fn()>(F);
+
+impl<F: Fn()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+/// How many subscribers are woken at a time. Arbitrary: if each sends an event to its client, that
+/// takes about two milliseconds.
+const WAKES: usize = 256;

@@ -131,8 +131,8 @@ impl<T: Send + Sync + 'static> Hub<T> {
     /// all later ones that the hub still has. If the hub has removed some of them,
     /// the first `recv` says how many ([`Lagged`](super::RecvError::Lagged)).
     ///
-    /// The number 0 stands before the first message. A number that no message has yet stands for
-    /// the newest one.
+    /// The number 0 stands before the first message. A number that no message has yet, such as
+    /// [`u64::MAX`], stands for the newest one.
     ///
     /// Not a yield point.
     ///

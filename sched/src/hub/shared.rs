@@ -35,7 +35,8 @@ pub(super) struct Mail {
     is_told: AtomicBool,
 }
 
-/// Lets the subscribers of the calling shard look: the hub's number is given.
+/// Lets the subscribers of the calling shard look: the hub's number is given. Runs on a fiber of its
+/// own, also on the publisher's shard, because it yields.
 pub(super) type Deliver = fn(u64);
 
 impl<T> Shared<T> {
@@ -153,11 +154,7 @@ impl Mail {
             return;
         }
         let hub = self.hub;
-        if self.home.is_here() {
-            deliver(hub);
-        } else {
-            let _ = self.home.send(Box::new(move || deliver(hub)));
-        }
+        let _ = self.home.send(Box::new(move || deliver(hub)));
     }
 
     /// The shard is about to look.

@@ -105,6 +105,11 @@ impl Wakes {
         }
     }
 
+    /// The waiters, in the order in which they were pushed.
+    pub(crate) fn into_waiters(self) -> Vec<Waiter> {
+        self.first.into_iter().chain(self.more).collect()
+    }
+
     /// In the order in which they were pushed.
     pub(crate) fn wake_all(self) {
         if let Some(first) = self.first {
