@@ -173,7 +173,7 @@ mod tests {
 
         fn bounds_double_up_to_the_most(first: u32, most: u32, made: u32) -> bool {
             static BUDGET: RetryBudget = RetryBudget::new();
-            let (first, most) = (Duration::from_micros(first.into()), Duration::from_micros(most.into()));
+            let [first, most] = [first, most].map(|micros| Duration::from_micros(micros.into()));
             let retry = Retry::new(&BUDGET).delay_first(first).delay_max(most);
             let (one, next) = (retry.delay_bound(made), retry.delay_bound(made.saturating_add(1)));
             one <= most && one <= next && (made != 1 || one == first.min(most))

@@ -40,8 +40,8 @@ impl Verdict {
     ///
     /// fn stock_of(client: &Client, item: &str) -> Result<String, HandlerError> {
     ///     let url = format!("http://stock.internal/items/{item}");
-    ///     let mut response = Retry::new(&STOCK)
-    ///         .run(|| client.get(&url).call(), |outcome| Verdict::of_call(&Method::GET, outcome))?;
+    ///     let judge = |outcome: &_| Verdict::of_call(&Method::GET, outcome);
+    ///     let mut response = Retry::new(&STOCK).run(|| client.get(&url).call(), judge)?;
     ///     Ok(response.body_mut().read_to_string()?)
     /// }
     /// ```
