@@ -37,7 +37,7 @@ impl ClientTls {
     ///
     /// A yield point.
     pub(super) fn over(&self, host: &str, stream: Stream) -> Result<Stream, Error> {
-        let failed = |error| ConnectError::new(host, error);
+        let failed = |error| ConnectError::of(host, error);
         let connector = self.connector().map_err(failed)?;
         Ok(Box::new(connector.connect(host, stream).map_err(failed)?))
     }

@@ -29,7 +29,7 @@ pub struct ConnectError {
 }
 
 impl ConnectError {
-    pub(super) fn new(to: impl Into<String>, cause: io::Error) -> Error {
+    pub(super) fn of(to: impl Into<String>, cause: io::Error) -> Error {
         let kind = cause.kind();
         Error::Io(io::Error::new(kind, Self { to: to.into(), cause }))
     }
@@ -37,7 +37,9 @@ impl ConnectError {
     /// Whether a call failed because there was no connection in time. Not a yield point.
     pub fn is_cause_of(error: &Error) -> bool {
         match error {
-            Error::Io(error) => error.get_ref().is_some_and(|inner| inner.is::<Self>()),
+            Error::Io(error) => {
+                error.get_ref().and_then(|inner| inner.downcast_ref::<Self>()).is_some()
+            }
             Error::Timeout(timeout) => matches!(timeout, Timeout::Connect | Timeout::Resolve),
             Error::HostNotFound | Error::ConnectProxyFailed(_) => true,
             _ => false,

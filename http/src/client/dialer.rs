@@ -63,7 +63,7 @@ pub(super) fn in_time<T>(
 }
 
 fn connect(host: &str, port: u16, route: &Route) -> Result<TcpStream, Error> {
-    let failed = |error| ConnectError::new(format!("{host}:{port}"), error);
+    let failed = |error| ConnectError::of(format!("{host}:{port}"), error);
     let is_wanted = |address: &SocketAddr| match route.families() {
         Families::Both => true,
         Families::Ipv4 => address.is_ipv4(),

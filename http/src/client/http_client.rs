@@ -25,9 +25,8 @@ use super::pools::PoolKey;
 /// use straightline::{Request, Server, sched};
 ///
 /// sched::run(|| {
-///     let server = Server::builder().bind("127.0.0.1:0").workers(1).build(|request: &mut Request| {
-///         format!("you asked for {}", request.target())
-///     })?;
+///     let server = Server::builder().bind("127.0.0.1:0").workers(1);
+///     let server = server.build(|request: &mut Request| format!("this is {}", request.target()))?;
 ///     let url = format!("http://{}/a?b", server.local_addrs()[0]);
 ///     let handle = server.handle();
 ///     let serving = std::thread::spawn(|| server.run());
@@ -35,7 +34,7 @@ use super::pools::PoolKey;
 ///     let client = Client::new();
 ///     let mut response = client.get(url).call()?;
 ///     assert_eq!(response.status(), 200);
-///     assert_eq!(response.body_mut().read_to_string()?, "you asked for /a?b");
+///     assert_eq!(response.body_mut().read_to_string()?, "this is /a?b");
 ///
 ///     handle.shutdown();
 ///     sched::offload(|| serving.join()).unwrap().unwrap()?;
@@ -50,7 +49,8 @@ use super::pools::PoolKey;
 ///
 /// # Cancellation
 ///
-/// A cancel or a deadline ends a call, and a read of a body, by unwinding. The connection is closed.
+/// A cancel or a deadline ends a call, and a read of a body, by unwinding, and closes the
+/// connection.
 #[derive(Clone)]
 pub struct Client {
     agent: Agent,

@@ -1,8 +1,8 @@
 //! Calls to other servers: an HTTP client on fibers, retries, and hedging.
 //!
 //! The protocol is done by [`ureq`], a client in blocking style. Its connections are those of this
-//! library, so a call blocks its fiber only, and the deadline of a handler holds for everything that
-//! the handler calls.
+//! library. So a call blocks its fiber only, and the deadline of a handler holds for everything
+//! that the handler calls.
 //!
 //! ```
 //! use straightline::client::Client;
@@ -22,32 +22,36 @@
 //! a part of this API, in the version that `Cargo.toml` names. What this module does, and what its
 //! defaults are:
 //!
-//! - **Deadlines.** A call, and a read of a body, ends with the [deadline](straightline_sched::deadline())
-//!   or the cancel of its fiber, in whatever phase it is: it unwinds, and closes its connection. So
-//!   a call of a handler needs no timeout of its own. `ureq`'s timeouts work as well; their clock is
-//!   the real one, also in a simulation.
-//! - **Connections.** Each shard keeps its own, so nothing is shared between threads.
+//! - **Deadlines.** A call, and a read of a body, ends with the
+//!   [deadline](straightline_sched::deadline()) or the cancel of its fiber, in whatever phase it
+//!   is: it unwinds, and closes its connection. So a call of a handler needs no timeout of its own.
+//!   `ureq`'s timeouts work as well; their clock is the real one, also in a simulation.
+//! - **Connections.** Each shard keeps its own, so no shard waits for another one's connection.
 //!   [`ClientLimits`] bounds them for each host and in all, and how long a call waits for one. A
-//!   connection is used again only behind a complete response; a body that is dropped half-read
+//!   connection is used again only behind a complete response. A body that is dropped half-read
 //!   closes it. If the server has closed an idle connection and a request with an idempotent method
-//!   meets that, the request is made again on a new connection (RFC 9112 section 9.3.1); a request
-//!   with another method is an error.
+//!   meets that, the request is made again on a new connection (RFC 9112 section 9.3.1). A request
+//!   with another method is an error then.
 //! - **Statuses.** A response with the status 404 or 500 is a response, and no error, as in
 //!   `reqwest`.
 //! - **Bodies.** A response's body is a stream that holds its connection. `read_to_string` and
 //!   `read_to_vec` stop with an error at 10 MiB; `body_mut().with_config().limit(bytes)` sets
 //!   another limit. A request's body is sent as it is read. A body whose end only the end of the
-//!   connection tells is an error if the connection was reset.
-//! - **Heads.** The head of a response may have 32 KiB.
+//!   connection tells is an error if the connection was reset. Bodies are not decompressed.
+//! - **Heads.** The head of a response may have 32 KiB and 128 fields.
+//! - **Floods.** The fields behind a chunked body, interim responses (1xx) and the body of a
+//!   redirect are read and forgotten. A server that sends them for ever is bounded by the deadline
+//!   alone.
 //! - **Redirects.** Ten, without the `Authorization` field.
 //! - **Proxies.** Only if the program [sets](ClientBuilder::proxy) one. `http://` too goes through
 //!   a tunnel (CONNECT).
 //! - **TLS.** With the feature `tls` or `tls-aws-lc`; otherwise a call with `https` is an error that
 //!   says so.
 //! - **User agent.** `straightline/VERSION`.
+//! - **A stop.** `Agent::shutdown` refuses new calls. Calls that run go on to their end.
 //!
-//! A request that belongs to a trace gets the field `traceparent`: see
-//! [`TraceContext`](crate::web::TraceContext).
+//! A call that belongs to a trace passes the trace on in its header fields: `web::TraceContext` has
+//! their values, for `header("traceparent", ..)`. An id of the request goes the same way.
 //!
 //! [`Retry`] makes attempts again, and [`Hedge`] makes a second one beside a slow one; a
 //! [`RetryBudget`] bounds both. They work with any closure, also without this client.

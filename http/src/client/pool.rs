@@ -270,7 +270,7 @@ mod tests {
         sim::check(|| {
             let pool = pool(8, 8);
             let limit = pool.limits().idle_time;
-            let before = limit - Duration::from_millis(1);
+            let before = limit.saturating_sub(Duration::from_millis(1));
             for (time, is_used) in [(before, true), (limit, false)] {
                 let (slot, _) = pool.acquire(route("a")).unwrap();
                 let (far, near) = stream();

@@ -42,7 +42,7 @@ pub struct Retry<'b> {
     attempts: u32,
     delay_first: Duration,
     delay_max: Duration,
-    retry_after_max: Duration,
+    asked_delay_max: Duration,
     attempt_time_min: Duration,
 }
 
@@ -54,7 +54,7 @@ impl<'b> Retry<'b> {
             attempts: 3,
             delay_first: Duration::from_millis(50),
             delay_max: Duration::from_secs(2),
-            retry_after_max: Duration::from_secs(10),
+            asked_delay_max: Duration::from_secs(10),
             attempt_time_min: Duration::from_millis(10),
         }
     }
@@ -82,8 +82,8 @@ impl<'b> Retry<'b> {
 
     /// How long a wait the server may ask for ([`Verdict::RetryAfter`]). If it asks for more, no
     /// attempt follows. Default: 10 s.
-    pub const fn retry_after_max(mut self, delay: Duration) -> Self {
-        self.retry_after_max = delay;
+    pub const fn asked_delay_max(mut self, delay: Duration) -> Self {
+        self.asked_delay_max = delay;
         self
     }
 
@@ -134,7 +134,7 @@ impl<'b> Retry<'b> {
             Verdict::Retry => Duration::ZERO,
             Verdict::RetryAfter(asked) => asked,
         };
-        if made >= self.attempts || asked > self.retry_after_max {
+        if made >= self.attempts || asked > self.asked_delay_max {
             return None;
         }
         let delay = asked.saturating_add(jitter(self.delay_bound(made), random_u64()));
@@ -173,7 +173,7 @@ mod tests {
 
         fn bounds_double_up_to_the_most(first: u32, most: u32, made: u32) -> bool {
             static BUDGET: RetryBudget = RetryBudget::new();
-            let (first, most) = (Duration::from_micros(first.into()), Duration::from_micros(most.into()));
+            let [first, most] = [first, most].map(|micros| Duration::from_micros(micros.into()));
             let retry = Retry::new(&BUDGET).delay_first(first).delay_max(most);
             let (one, next) = (retry.delay_bound(made), retry.delay_bound(made.saturating_add(1)));
             one <= most && one <= next && (made != 1 || one == first.min(most))
@@ -269,7 +269,7 @@ mod tests {
     fn the_wait_that_a_server_asks_for_is_kept_up_to_its_limit() {
         sim::check(|| {
             let budget = RetryBudget::new();
-            let retry = Retry::new(&budget).attempts(2).retry_after_max(1_000 * MS);
+            let retry = Retry::new(&budget).attempts(2).asked_delay_max(1_000 * MS);
             for (asked, expected) in [(999, 2), (1_000, 2), (1_001, 1)] {
                 let (made, took) = attempts(retry, Verdict::RetryAfter(asked * MS));
                 assert_eq!(made, expected, "{asked}");

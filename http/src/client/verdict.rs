@@ -40,8 +40,8 @@ impl Verdict {
     ///
     /// fn stock_of(client: &Client, item: &str) -> Result<String, HandlerError> {
     ///     let url = format!("http://stock.internal/items/{item}");
-    ///     let mut response = Retry::new(&STOCK)
-    ///         .run(|| client.get(&url).call(), |outcome| Verdict::of_call(&Method::GET, outcome))?;
+    ///     let judge = |outcome: &_| Verdict::of_call(&Method::GET, outcome);
+    ///     let mut response = Retry::new(&STOCK).run(|| client.get(&url).call(), judge)?;
     ///     Ok(response.body_mut().read_to_string()?)
     /// }
     /// ```
@@ -90,6 +90,7 @@ mod tests {
 
     use super::*;
 
+    #[allow(clippy::unnecessary_wraps)] // it is the outcome of a call
     fn answered(status: u16, retry_after: &str) -> Result<Response<Body>, Error> {
         let response = Response::builder().status(status);
         let response = match retry_after {
@@ -106,7 +107,7 @@ mod tests {
     #[test]
     fn outcomes_are_judged_by_method_error_and_status() {
         use Verdict::{Done, Retry};
-        let no_connection = || ConnectError::new("a:80", io::ErrorKind::TimedOut.into());
+        let no_connection = || ConnectError::of("a:80", io::ErrorKind::TimedOut.into());
         for (outcome, of_get, of_post) in [
             (Err(no_connection()), Retry, Retry),
             (Err(Error::Timeout(Timeout::Connect)), Retry, Retry),

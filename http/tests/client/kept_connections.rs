@@ -121,7 +121,7 @@ fn closing_at_the_second_request(resets: bool) -> Upstream {
         conversation.hear();
         conversation.say(OK);
         if conversation.hear().is_some() && resets {
-            conversation.stream.set_zero_linger().unwrap();
+            conversation.stream.set_zero_linger().expect("a socket");
         }
     })
 }

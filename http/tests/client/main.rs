@@ -6,6 +6,8 @@ mod common;
 mod bodies;
 mod deadlines;
 mod faulty_servers;
+#[cfg(feature = "_tls")]
+mod https;
 mod in_handlers;
 mod kept_connections;
 mod on_the_way;

@@ -136,7 +136,7 @@ fn proxy(answer: &'static str) -> Upstream {
 }
 
 fn through(proxy: &str) -> Client {
-    Client::builder().proxy(Some(Proxy::new(proxy).unwrap())).build()
+    Client::builder().proxy(Some(Proxy::new(proxy).expect("a URL"))).build()
 }
 
 #[test]
