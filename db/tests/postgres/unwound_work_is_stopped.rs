@@ -6,13 +6,13 @@ use std::time::Duration;
 use straightline_db::postgres::tokio_postgres::SimpleQueryMessage;
 use straightline_sched as sched;
 
-use crate::server::{Server, eventually, on_a_shard, pool, process, running};
+use crate::server::{self, Server, eventually, on_a_shard, pool, process, running};
 
 #[test]
 #[ignore = "needs PostgreSQL: scripts/test --services"]
 fn a_deadline_in_a_query_cancels_it_at_the_server() {
     let server = Server::start();
-    let postgres = server.postgres();
+    let postgres = server::postgres(&server);
     on_a_shard(move || {
         let (busy, watcher) = (pool(postgres.clone(), 1), pool(postgres, 1));
         let first = process(&*busy.get()?)?;
@@ -36,7 +36,7 @@ fn a_deadline_in_a_query_cancels_it_at_the_server() {
 #[ignore = "needs PostgreSQL: scripts/test --services"]
 fn a_cancelled_fiber_cancels_its_query() {
     let server = Server::start();
-    let postgres = server.postgres();
+    let postgres = server::postgres(&server);
     on_a_shard(move || {
         let (busy, watcher) = (pool(postgres.clone(), 3), pool(postgres, 1));
         let watcher = watcher.get()?;
@@ -62,7 +62,7 @@ fn a_cancelled_fiber_cancels_its_query() {
 #[ignore = "needs PostgreSQL: scripts/test --services"]
 fn the_end_of_a_shard_cancels_its_queries() {
     let server = Server::start();
-    let (postgres, watcher) = (server.postgres(), server.postgres());
+    let (postgres, watcher) = (server::postgres(&server), server::postgres(&server));
     on_a_shard(move || {
         let busy = pool(postgres, 1);
         let fiber = sched::spawn(move || busy.get()?.batch_execute("SELECT pg_sleep(600), 'end'"));
@@ -74,7 +74,7 @@ fn the_end_of_a_shard_cancels_its_queries() {
         let _ = fiber.join();
         Ok(())
     });
-    let postgres = server.postgres();
+    let postgres = server::postgres(&server);
     on_a_shard(move || {
         let watch = pool(postgres, 1);
         let client = watch.get()?;
@@ -87,7 +87,7 @@ fn the_end_of_a_shard_cancels_its_queries() {
 #[ignore = "needs PostgreSQL: scripts/test --services"]
 fn an_open_transaction_is_not_seen_by_the_next_user() {
     let server = Server::start();
-    let postgres = server.postgres();
+    let postgres = server::postgres(&server);
     on_a_shard(move || {
         let pool = pool(postgres, 1);
         pool.get()?.batch_execute("CREATE TABLE notes (text text)")?;
@@ -128,7 +128,7 @@ fn an_open_transaction_is_not_seen_by_the_next_user() {
 #[ignore = "needs PostgreSQL: scripts/test --services"]
 fn a_result_that_is_not_read_to_its_end_is_stopped() {
     let server = Server::start();
-    let postgres = server.postgres();
+    let postgres = server::postgres(&server);
     on_a_shard(move || {
         let pool = pool(postgres, 1);
         {
