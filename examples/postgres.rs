@@ -6,6 +6,7 @@
 //! `curl -m 1 localhost:8080/slow?seconds=600`, and look into `pg_stat_activity`.
 
 use std::io;
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -27,8 +28,8 @@ struct Args {
     #[arg(long, value_name = "URL")]
     database: String,
     /// Connections of each worker
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
-    pool: u16,
+    #[arg(long, value_name = "N", default_value = "8")]
+    pool: NonZeroUsize,
     /// How long a request waits for a connection; then it is 503
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_duration)]
     acquire_timeout: Duration,
@@ -126,7 +127,7 @@ fn main() -> ExitCode {
     run("Keeps visits in a PostgreSQL database.", |args: Args| {
         let postgres = Postgres::new(&args.database).map_err(io::Error::other)?;
         let config = PoolConfig::default()
-            .connections_max(usize::from(args.pool))
+            .connections_max(args.pool.get())
             .acquire_timeout(args.acquire_timeout);
         let first = postgres.clone();
         sched::run(move || prepare(first)).map_err(io::Error::other)?;

@@ -125,7 +125,7 @@ impl Error {
     }
 }
 
-/// A connection that closed, an error of the stream, or a server that says that it ends (class 57P).
+/// A connection that closed, an error of the stream, or a server that ends (class 57P).
 #[cfg(feature = "postgres")]
 fn is_postgres_disconnect(error: &tokio_postgres::Error) -> bool {
     let is_io = || {

@@ -7,8 +7,8 @@
 //! - [`Pool`] hands out connections in the order of asking. A fiber's deadline bounds the wait, and
 //!   so does a timeout of the pool. A connection that breaks is replaced. It is generic: a
 //!   [`Manager`] tells what a connection is.
-//! - `postgres` (feature `postgres`) is PostgreSQL through [`tokio-postgres`], with blocking calls. A
-//!   handler that unwinds in the middle of a query has the server stop it.
+//! - `postgres` (feature `postgres`) is PostgreSQL through [`tokio-postgres`][driver], with
+//!   blocking calls. A handler that unwinds in the middle of a query has the server stop it.
 //! - `redis` (feature `redis`) is Redis through the crate [`redis`][redis-crate], whose blocking
 //!   calls run over our sockets.
 //! - SQLite needs nothing of this crate. Its calls block their thread, so they run on an
@@ -31,7 +31,7 @@
 //! # }
 //! ```
 //!
-//! [`tokio-postgres`]: https://docs.rs/tokio-postgres
+//! [driver]: https://docs.rs/tokio-postgres
 //! [redis-crate]: https://docs.rs/redis
 
 #![forbid(unsafe_code)]

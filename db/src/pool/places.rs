@@ -41,6 +41,12 @@ pub(super) struct Member<C> {
     pub(super) idle_since: Instant,
 }
 
+impl<C> Member<C> {
+    pub(super) fn is_expired(&self, now: Instant) -> bool {
+        self.expires.is_some_and(|expires| expires <= now)
+    }
+}
+
 impl<C, W> Places<C, W> {
     pub(super) fn new(max: usize) -> Self {
         Self {
@@ -126,8 +132,7 @@ impl<C, W> Places<C, W> {
         idle_before: Option<Instant>,
     ) -> Option<Member<C>> {
         let is_due = |member: &Member<C>| {
-            idle_before.is_some_and(|before| member.idle_since <= before)
-                || member.expires.is_some_and(|expires| expires <= now)
+            idle_before.is_some_and(|before| member.idle_since <= before) || member.is_expired(now)
         };
         let at = self.idle.iter().position(is_due)?;
         self.idle.remove(at)

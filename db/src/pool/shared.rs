@@ -275,7 +275,7 @@ impl<M: Manager> Attempt<M> {
                 self.is_over = true;
                 shared.counters.add(Count::Created);
                 shared.places.borrow_mut().end_connect();
-                shared.hand_on(Member::new(connection, &shared.config));
+                shared.hand_on(newborn(connection, &shared.config));
             }
             Ok(Err(error)) => self.fail(error),
             Err(sched::DeadlineExceeded) => {
@@ -416,18 +416,13 @@ impl<M: Manager> Drop for Ticket<'_, M> {
     }
 }
 
-impl<C> Member<C> {
-    fn new(connection: C, config: &PoolConfig) -> Self {
-        let now = sched::now();
-        let lifetime = config.lifetime_max.map(|lifetime| {
-            let thousandths = u32::try_from(sched::random_u64() % 100).unwrap_or_default();
-            lifetime / 1000 * (1000 - thousandths)
-        });
-        let expires = lifetime.and_then(|lifetime| now.checked_add(lifetime));
-        Self { connection, expires, idle_since: now }
-    }
-
-    fn is_expired(&self, now: Instant) -> bool {
-        self.expires.is_some_and(|expires| expires <= now)
-    }
+/// A connection that was just made, with a life that chance shortens.
+fn newborn<C>(connection: C, config: &PoolConfig) -> Member<C> {
+    let now = sched::now();
+    let lifetime = config.lifetime_max.map(|lifetime| {
+        let thousandths = u32::try_from(sched::random_u64() % 100).unwrap_or_default();
+        lifetime / 1000 * (1000 - thousandths)
+    });
+    let expires = lifetime.and_then(|lifetime| now.checked_add(lifetime));
+    Member { connection, expires, idle_since: now }
 }

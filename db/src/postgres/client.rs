@@ -3,6 +3,8 @@
 //! `tokio-postgres` splits a connection: its `Client` sends requests to a future that does the
 //! input and output. Here a fiber polls that future, and each call waits for its answer.
 //!
+//! A transaction has the same calls, and ends with its value.
+//!
 //! The calls keep a count of what is in flight. A fiber that unwinds in the middle of a call leaves
 //! the count above zero, so the pool knows that an answer is under way which is not wanted any
 //! more.
@@ -10,13 +12,18 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::Future;
+use std::ops::Deref;
 
+use bytes::Bytes;
 use straightline_sched::{JoinHandle, block_on};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, SimpleQueryMessage, Statement};
 
+use super::copy::{CopyIn, CopyOut};
 use super::endpoint::Endpoint;
+use super::flight::Flight;
+use super::rows::Rows;
 use super::statements::Statements;
 use crate::error::Error;
 
@@ -81,25 +88,6 @@ pub(super) enum TransactionState {
     Open,
     /// It was dropped without an end: `ROLLBACK` comes first.
     Left,
-}
-
-/// A call whose answer has not come. If it is dropped before it has [landed](Self::land), the
-/// answer is not wanted any more.
-pub(super) struct Flight<'c> {
-    in_flight: &'c Cell<usize>,
-}
-
-impl<'c> Flight<'c> {
-    fn begin(client: &'c Client) -> Self {
-        client.is_used.set(true);
-        client.in_flight.set(client.in_flight.get() + 1);
-        Self { in_flight: &client.in_flight }
-    }
-
-    /// The whole answer has come.
-    pub(super) fn land(&self) {
-        self.in_flight.set(self.in_flight.get() - 1);
-    }
 }
 
 impl Client {
@@ -299,6 +287,94 @@ impl Client {
         self.wait(body(&self.inner))
     }
 
+    /// As [`query`](Self::query), with the rows one by one.
+    ///
+    /// # Blocking
+    ///
+    /// A yield point, and so is each row.
+    ///
+    /// # Cancellation
+    ///
+    /// See [`Client`].
+    ///
+    /// # Errors
+    ///
+    /// As [`query`](Self::query); those of a later row come with it.
+    ///
+    /// [`Rows`] has an example.
+    pub fn query_raw(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Rows<'_>, Error> {
+        let statement = self.prepare(sql)?;
+        let params = params.iter().copied();
+        let stream = self.watch(sql, self.wait(self.inner.query_raw(&statement, params)))?;
+        Ok(Rows::new(stream, self.begin()))
+    }
+
+    /// Begins a `COPY ... FROM STDIN`.
+    ///
+    /// # Blocking
+    ///
+    /// A yield point, and so is each write.
+    ///
+    /// # Cancellation
+    ///
+    /// See [`Client`].
+    ///
+    /// # Errors
+    ///
+    /// As [`query`](Self::query).
+    ///
+    /// [`CopyIn`] has an example.
+    pub fn copy_in(&self, sql: &str) -> Result<CopyIn<'_>, Error> {
+        self.settle()?;
+        let sink = self.wait(self.inner.copy_in::<_, Bytes>(sql))?;
+        Ok(CopyIn::new(sink, self.begin()))
+    }
+
+    /// Begins a `COPY ... TO STDOUT`.
+    ///
+    /// # Blocking
+    ///
+    /// A yield point, and so is each read.
+    ///
+    /// # Cancellation
+    ///
+    /// See [`Client`].
+    ///
+    /// # Errors
+    ///
+    /// As [`query`](Self::query).
+    ///
+    /// [`CopyOut`] has an example.
+    pub fn copy_out(&self, sql: &str) -> Result<CopyOut<'_>, Error> {
+        self.settle()?;
+        let stream = self.wait(self.inner.copy_out(sql))?;
+        Ok(CopyOut::new(stream, self.begin()))
+    }
+
+    /// Begins a transaction.
+    ///
+    /// # Blocking
+    ///
+    /// A yield point.
+    ///
+    /// # Cancellation
+    ///
+    /// See [`Client`].
+    ///
+    /// # Errors
+    ///
+    /// As [`batch_execute`](Self::batch_execute).
+    ///
+    /// [`Transaction`] has an example.
+    pub fn transaction(&mut self) -> Result<Transaction<'_>, Error> {
+        self.settle()?;
+        // Before the answer: if this unwinds, it is not known whether the server has begun.
+        self.transaction.set(TransactionState::Left);
+        self.wait(self.inner.batch_execute("BEGIN"))?;
+        self.transaction.set(TransactionState::Open);
+        Ok(Transaction { client: self })
+    }
+
     /// Whether the connection has ended. Not a yield point.
     pub fn is_closed(&self) -> bool {
         self.inner.is_closed()
@@ -320,12 +396,13 @@ impl Client {
         Ok(answer?)
     }
 
-    pub(super) fn begin(&self) -> Flight<'_> {
-        Flight::begin(self)
+    fn begin(&self) -> Flight<'_> {
+        self.is_used.set(true);
+        Flight::begin(&self.in_flight)
     }
 
     /// Ends a transaction that was dropped without an end.
-    pub(super) fn settle(&self) -> Result<(), Error> {
+    fn settle(&self) -> Result<(), Error> {
         if self.transaction.get() == TransactionState::Left {
             self.wait(self.inner.batch_execute("ROLLBACK"))?;
             self.transaction.set(TransactionState::None);
@@ -335,7 +412,7 @@ impl Client {
 
     /// Forgets a statement that the server does not run any more: it was discarded, or its table
     /// has changed. The next use prepares it again.
-    pub(super) fn watch<T>(&self, sql: &str, answer: Result<T, Error>) -> Result<T, Error> {
+    fn watch<T>(&self, sql: &str, answer: Result<T, Error>) -> Result<T, Error> {
         if let Err(error) = &answer {
             let stale = [&SqlState::FEATURE_NOT_SUPPORTED, &SqlState::INVALID_SQL_STATEMENT_NAME];
             if error.sql_state().is_some_and(|state| stale.contains(&state)) {
@@ -374,5 +451,102 @@ impl fmt::Debug for Client {
             .field("in_flight", &self.in_flight.get())
             .field("transaction", &self.transaction.get())
             .finish_non_exhaustive()
+    }
+}
+
+/// A transaction. It is rolled back if it is dropped before [`commit`](Self::commit), also by an
+/// unwind; the drop itself sends and waits for nothing. `ROLLBACK` comes before the next statement
+/// of the connection, or is sent by the pool before the next fiber gets the connection.
+///
+/// It has the calls of a [`Client`]. The isolation level is its first statement:
+/// `SET TRANSACTION ISOLATION LEVEL SERIALIZABLE`.
+///
+/// ```no_run
+/// use straightline_db::{Error, postgres::Client};
+///
+/// fn pay(client: &mut Client, from: i64, to: i64, amount: i64) -> Result<bool, Error> {
+///     let transaction = client.transaction()?;
+///     let take = "UPDATE accounts SET balance = balance - $2 WHERE id = $1 AND balance >= $2";
+///     if transaction.execute(take, &[&from, &amount])? == 0 {
+///         return Ok(false); // nothing was changed
+///     }
+///     let give = "UPDATE accounts SET balance = balance + $2 WHERE id = $1";
+///     transaction.execute(give, &[&to, &amount])?;
+///     transaction.commit()?;
+///     Ok(true)
+/// }
+/// ```
+#[must_use = "a transaction that is dropped is rolled back"]
+pub struct Transaction<'c> {
+    client: &'c Client,
+}
+
+impl Transaction<'_> {
+    /// Makes the changes visible to others, and lasting.
+    ///
+    /// # Blocking
+    ///
+    /// A yield point.
+    ///
+    /// # Cancellation
+    ///
+    /// If the fiber unwinds in here, it is not known whether the changes were made. Where that
+    /// matters, put the call into [`uncancellable`](straightline_sched::uncancellable()), with a
+    /// deadline of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::batch_execute`]: a constraint that is checked at the end, or another
+    /// transaction in the way (SQLSTATE 40001). Nothing was changed then, unless the connection
+    /// broke ([`Error::is_disconnect`]). If a statement of the transaction has failed before, the
+    /// server answers with a rollback, which is the error SQLSTATE 25P02 here.
+    pub fn commit(self) -> Result<(), Error> {
+        // In a failed transaction `COMMIT` succeeds, and rolls back. A statement before it fails.
+        self.end("SELECT 1; COMMIT")
+    }
+
+    /// Takes the changes back, and waits for it. A drop does the same without waiting.
+    ///
+    /// # Blocking
+    ///
+    /// A yield point.
+    ///
+    /// # Cancellation
+    ///
+    /// As a drop: nothing was changed.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::batch_execute`]. Nothing was changed in any case.
+    pub fn rollback(self) -> Result<(), Error> {
+        self.end("ROLLBACK")
+    }
+
+    fn end(self, sql: &str) -> Result<(), Error> {
+        self.client.wait(self.client.inner.batch_execute(sql))?;
+        self.client.transaction.set(TransactionState::None);
+        Ok(())
+    }
+}
+
+impl Drop for Transaction<'_> {
+    fn drop(&mut self) {
+        if self.client.transaction.get() == TransactionState::Open {
+            self.client.transaction.set(TransactionState::Left);
+        }
+    }
+}
+
+impl Deref for Transaction<'_> {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        self.client
+    }
+}
+
+impl fmt::Debug for Transaction<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Transaction").field(self.client).finish()
     }
 }

@@ -10,7 +10,7 @@ use futures_util::{SinkExt, Stream};
 use straightline_sched::block_on;
 use tokio_postgres::{CopyInSink, CopyOutStream};
 
-use super::client::{Client, Flight};
+use super::flight::Flight;
 use crate::error::Error;
 
 /// What is written here becomes rows of a table, when it is [finished](Self::finish).
@@ -56,52 +56,17 @@ pub struct CopyOut<'c> {
     is_over: bool,
 }
 
-impl Client {
-    /// Begins a `COPY ... FROM STDIN`.
-    ///
-    /// # Blocking
-    ///
-    /// A yield point, and so is each write.
-    ///
-    /// # Cancellation
-    ///
-    /// See [`Client`].
-    ///
-    /// # Errors
-    ///
-    /// As [`query`](Self::query).
-    ///
-    /// [`CopyIn`] has an example.
-    pub fn copy_in(&self, sql: &str) -> Result<CopyIn<'_>, Error> {
-        self.settle()?;
-        let sink = self.wait(self.inner.copy_in::<_, Bytes>(sql))?;
-        Ok(CopyIn { sink: Box::pin(sink), buffer: BytesMut::new(), flight: self.begin() })
-    }
-
-    /// Begins a `COPY ... TO STDOUT`.
-    ///
-    /// # Blocking
-    ///
-    /// A yield point, and so is each read.
-    ///
-    /// # Cancellation
-    ///
-    /// See [`Client`].
-    ///
-    /// # Errors
-    ///
-    /// As [`query`](Self::query).
-    ///
-    /// [`CopyOut`] has an example.
-    pub fn copy_out(&self, sql: &str) -> Result<CopyOut<'_>, Error> {
-        self.settle()?;
-        let stream = self.wait(self.inner.copy_out(sql))?;
-        let (stream, flight) = (Box::pin(stream), self.begin());
-        Ok(CopyOut { stream, piece: Bytes::new(), flight, is_over: false })
+impl<'c> CopyOut<'c> {
+    pub(super) fn new(stream: CopyOutStream, flight: Flight<'c>) -> Self {
+        Self { stream: Box::pin(stream), piece: Bytes::new(), flight, is_over: false }
     }
 }
 
-impl CopyIn<'_> {
+impl<'c> CopyIn<'c> {
+    pub(super) fn new(sink: CopyInSink<Bytes>, flight: Flight<'c>) -> Self {
+        Self { sink: Box::pin(sink), buffer: BytesMut::new(), flight }
+    }
+
     /// Ends the copy; returns the number of rows.
     ///
     /// # Blocking

@@ -157,12 +157,18 @@ impl SocketOptions {
 
 /// How a connection begins TLS, if it does.
 pub(super) struct Secure {
-    #[cfg(feature = "tls")]
-    pub(super) connector: Option<straightline_tls::TlsConnector>,
+    pub(super) connector: Option<Connector>,
     /// The name that the certificate has to have.
-    #[cfg(feature = "tls")]
     pub(super) name: String,
 }
+
+#[cfg(feature = "tls")]
+pub(super) use straightline_tls::TlsConnector as Connector;
+
+/// Without the feature there is no connector.
+#[cfg(not(feature = "tls"))]
+#[derive(Clone)]
+pub(super) enum Connector {}
 
 impl TlsConnect<Wire> for Secure {
     type Stream = Wire;
@@ -177,22 +183,23 @@ impl TlsConnect<Wire> for Secure {
 }
 
 impl Secure {
-    #[cfg(feature = "tls")]
     fn handshake(self, stream: Wire) -> io::Result<Wire> {
-        match self.connector {
-            Some(connector) => Ok(Wire::new(connector.connect(&self.name, stream.into_stream())?)),
-            None => Err(without_connector()),
-        }
-    }
-
-    #[cfg(not(feature = "tls"))]
-    fn handshake(self, _: Wire) -> io::Result<Wire> {
-        Err(without_connector())
+        let Some(connector) = self.connector else {
+            let text = format!("no TLS connector was set for {}", self.name);
+            return Err(io::Error::new(io::ErrorKind::Unsupported, text));
+        };
+        secured(&connector, &self.name, stream)
     }
 }
 
-fn without_connector() -> io::Error {
-    io::Error::new(io::ErrorKind::Unsupported, "no TLS connector was set")
+#[cfg(feature = "tls")]
+fn secured(connector: &Connector, name: &str, stream: Wire) -> io::Result<Wire> {
+    Ok(Wire::new(connector.connect(name, stream.into_stream())?))
+}
+
+#[cfg(not(feature = "tls"))]
+fn secured(connector: &Connector, _: &str, _: Wire) -> io::Result<Wire> {
+    match *connector {}
 }
 
 impl fmt::Display for Target {

@@ -12,18 +12,18 @@ use tokio_postgres::config::{SslMode, TargetSessionAttrs};
 use tokio_postgres::{Config, SimpleQueryMessage};
 
 use super::client::{Client, TransactionState};
-use super::endpoint::{Endpoint, Secure, SocketOptions, Target, in_order, targets};
+use super::endpoint::{Connector, Endpoint, Secure, SocketOptions, Target, in_order, targets};
 use crate::error::Error;
 use crate::pool::{Manager, Returned};
 
-/// Makes connections to a PostgreSQL server. A clone is cheap and shares the settings, so give one
-/// to each shard.
+/// Makes connections to a PostgreSQL server. A clone is cheap and shares the settings, so give
+/// one to each shard.
 ///
 /// # The address
 ///
-/// A URL (`postgres://user:password@host:5432/database?sslmode=require`) or pairs (`host=/run/
-/// postgresql user=ann`), as [`tokio_postgres::Config`] reads them. All of its settings have an
-/// effect here. A host that begins with `/` is the folder of a Unix socket.
+/// A URL (`postgres://user:password@host:5432/database?sslmode=require`) or pairs
+/// (`host=/run/postgresql user=ann`), as [`tokio_postgres::Config`] reads them. All of its settings
+/// have an effect here. A host that begins with `/` is the folder of a Unix socket.
 ///
 /// # TLS
 ///
@@ -35,9 +35,9 @@ use crate::pool::{Manager, Returned};
 ///
 /// Wherever there is TLS, the server's certificate has to lead to a root that the connector trusts,
 /// and has to have the name of the host: here `require` is what `verify-full` is elsewhere. A
-/// handshake that fails is an error, also with `prefer`. But with `prefer` an attacker in the middle
-/// can say that there is no TLS, so ask for `require` where the network is not trusted. A Unix
-/// socket has no TLS.
+/// handshake that fails is an error, also with `prefer`. But with `prefer` an attacker in the
+/// middle can say that there is no TLS, so ask for `require` where the network is not trusted. A
+/// Unix socket has no TLS.
 #[derive(Clone)]
 pub struct Postgres {
     settings: Arc<Settings>,
@@ -58,8 +58,7 @@ pub struct PostgresBuilder {
     address: Address,
     statements_max: usize,
     reset: bool,
-    #[cfg(feature = "tls")]
-    connector: Option<straightline_tls::TlsConnector>,
+    connector: Option<Connector>,
 }
 
 #[derive(Clone)]
@@ -74,8 +73,7 @@ struct Settings {
     socket: SocketOptions,
     statements_max: usize,
     reset: bool,
-    #[cfg(feature = "tls")]
-    connector: Option<straightline_tls::TlsConnector>,
+    connector: Option<Connector>,
 }
 
 impl Postgres {
@@ -116,22 +114,14 @@ impl Postgres {
     }
 
     fn secure(&self, endpoint: &Endpoint) -> Secure {
-        #[cfg(feature = "tls")]
         let name = match endpoint {
             Endpoint::Tcp { host, .. } => host.clone(),
-            Endpoint::Unix(_) => String::new(),
+            Endpoint::Unix(_) => String::new(), // it has no TLS
         };
-        #[cfg(not(feature = "tls"))]
-        let _ = endpoint;
-        Secure {
-            #[cfg(feature = "tls")]
-            connector: self.settings.connector.clone(),
-            #[cfg(feature = "tls")]
-            name,
-        }
+        Secure { connector: self.settings.connector.clone(), name }
     }
 
-    fn connect_to(&self, endpoint: Endpoint) -> Result<Client, Error> {
+    fn connect_to(&self, endpoint: &Endpoint) -> Result<Client, Error> {
         let at = |error: Error| match error {
             Error::Postgres(source) => Error::connect(endpoint.to_string(), source),
             other => other,
@@ -143,7 +133,7 @@ impl Postgres {
         if endpoint.is_local() {
             config.ssl_mode(SslMode::Disable);
         }
-        let connected = block_on(config.connect_raw(wire, self.secure(&endpoint)))?;
+        let connected = block_on(config.connect_raw(wire, self.secure(endpoint)))?;
         let (inner, connection) = connected.map_err(|error| at(Error::Postgres(error)))?;
         let driver = FiberBuilder::new().name("postgres: connection").spawn(move || {
             // How it ended is what the calls of the client say.
@@ -188,7 +178,7 @@ impl Manager for Postgres {
                 }
             };
             for endpoint in endpoints {
-                match self.connect_to(endpoint) {
+                match self.connect_to(&endpoint) {
                     Ok(client) => return Ok(client),
                     Err(error) => last = Some(error),
                 }
@@ -250,13 +240,7 @@ impl Manager for Postgres {
 
 impl PostgresBuilder {
     fn new(address: Address) -> Self {
-        Self {
-            address,
-            statements_max: STATEMENTS_MAX,
-            reset: false,
-            #[cfg(feature = "tls")]
-            connector: None,
-        }
+        Self { address, statements_max: STATEMENTS_MAX, reset: false, connector: None }
     }
 
     /// Makes connections with TLS, see [`Postgres`]. Default: none, and no TLS.
@@ -292,10 +276,7 @@ impl PostgresBuilder {
             Address::Config(config) => *config,
             Address::Text(text) => parse(&text)?,
         };
-        #[cfg(feature = "tls")]
         let has_tls = self.connector.is_some();
-        #[cfg(not(feature = "tls"))]
-        let has_tls = false;
         match config.get_ssl_mode() {
             SslMode::Disable => {}
             SslMode::Prefer if has_tls => {}
@@ -315,7 +296,6 @@ impl PostgresBuilder {
             config,
             statements_max: self.statements_max,
             reset: self.reset,
-            #[cfg(feature = "tls")]
             connector: self.connector,
         };
         Ok(Postgres { settings: Arc::new(settings) })

@@ -1,16 +1,16 @@
 //! PostgreSQL through [`tokio_postgres`], with blocking calls on fibers.
 //!
-//! A [`Postgres`] makes the connections of a [`Pool`](crate::Pool); a [`Client`] is one of them. The
-//! protocol is `tokio-postgres`'s. The sockets, TLS and the fibers are straightline's.
+//! A [`Postgres`] makes the connections of a [`Pool`](crate::Pool). A [`Client`] is one of them.
+//! The protocol is `tokio-postgres`'s. The sockets, TLS and the fibers are straightline's.
 //!
 //! # What the pool does with a connection that comes back
 //!
 //! | its last user | the pool |
 //! |---|---|
 //! | returned | hands it to the next user as it is |
-//! | dropped a [`Transaction`] without a commit | sends `ROLLBACK`, and then hands it on |
-//! | unwound between two calls | sends `ROLLBACK`, and then hands it on |
-//! | unwound in the middle of a call, or dropped [`Rows`] or a `COPY` before its end | sends the server a cancel request, and closes it |
+//! | dropped a [`Transaction`] without a commit | sends `ROLLBACK`, and hands it on |
+//! | unwound between two calls | sends `ROLLBACK`, and hands it on |
+//! | unwound in a call, or left [`Rows`] or a `COPY` | has the server stop, and closes it |
 //! | broke it, or the server has closed it | closes it |
 //!
 //! A connection whose call was cancelled is never used again. A cancel request may arrive late, and
@@ -28,16 +28,15 @@
 mod client;
 mod copy;
 mod endpoint;
+mod flight;
 mod manager;
 mod rows;
 mod statements;
-mod transaction;
 mod wire;
 
-pub use client::Client;
+pub use client::{Client, Transaction};
 pub use copy::{CopyIn, CopyOut};
 pub use manager::{Postgres, PostgresBuilder};
 pub use rows::Rows;
 pub use tokio_postgres;
 pub use tokio_postgres::{Row, types};
-pub use transaction::Transaction;

@@ -6,10 +6,9 @@ use std::pin::Pin;
 
 use futures_util::Stream;
 use straightline_sched::block_on;
-use tokio_postgres::types::ToSql;
 use tokio_postgres::{Row, RowStream};
 
-use super::client::{Client, Flight};
+use super::flight::Flight;
 use crate::error::Error;
 
 /// The rows of a statement, read one by one: the server waits when the reader does, so a result of
@@ -36,27 +35,9 @@ pub struct Rows<'c> {
     is_over: bool,
 }
 
-impl Client {
-    /// As [`query`](Self::query), with the rows one by one.
-    ///
-    /// # Blocking
-    ///
-    /// A yield point, and so is each row.
-    ///
-    /// # Cancellation
-    ///
-    /// See [`Client`].
-    ///
-    /// # Errors
-    ///
-    /// As [`query`](Self::query); those of a later row come with it.
-    ///
-    /// [`Rows`] has an example.
-    pub fn query_raw(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Rows<'_>, Error> {
-        let statement = self.prepare(sql)?;
-        let params = params.iter().copied();
-        let stream = self.watch(sql, self.wait(self.inner.query_raw(&statement, params)))?;
-        Ok(Rows { stream: Box::pin(stream), flight: self.begin(), is_over: false })
+impl<'c> Rows<'c> {
+    pub(super) fn new(stream: RowStream, flight: Flight<'c>) -> Self {
+        Self { stream: Box::pin(stream), flight, is_over: false }
     }
 }
 

@@ -32,7 +32,7 @@ impl Wire {
         &self,
         interest: Interest,
         cx: &mut Context<'_>,
-        mut attempt: impl FnMut(&dyn Transport) -> io::Result<T>,
+        mut attempt: impl FnMut(&(dyn Transport + 'static)) -> io::Result<T>,
     ) -> Poll<io::Result<T>> {
         ready!(poll_checkpoint(cx));
         loop {
@@ -82,7 +82,7 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll(Interest::Write, cx, |stream| stream.try_flush())
+        self.poll(Interest::Write, cx, Transport::try_flush)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -63,16 +63,12 @@ impl Connection {
 }
 
 fn take(time: Option<Duration>, what: &'static str) -> Result<(), Error> {
-    match time {
-        Some(time) => {
-            sched::sleep(time);
-            Ok(())
-        }
-        None => {
-            sched::yield_now();
-            Err(Error::connect("nowhere", what))
-        }
-    }
+    let Some(time) = time else {
+        sched::yield_now();
+        return Err(Error::connect("nowhere", what));
+    };
+    sched::sleep(time);
+    Ok(())
 }
 
 impl Manager for Fake {

@@ -9,13 +9,13 @@ use straightline_db::postgres::Postgres;
 use straightline_db::{Error, Pool, PoolConfig};
 use straightline_sched::{self as sched, sync::Flag};
 
-use crate::server::{Server, eventually, on_a_shard, pool, process};
+use crate::server::{self, Server, eventually, on_a_shard, pool, process};
 
 #[test]
 #[ignore = "needs PostgreSQL: scripts/test --services"]
 fn a_connection_that_the_server_ends_is_replaced() {
     let server = Server::start();
-    let postgres = server.postgres();
+    let postgres = server::postgres(&server);
     on_a_shard(move || {
         let (ours, killer) = (pool(postgres.clone(), 2), pool(postgres, 1));
         let killer = killer.get()?;
@@ -63,7 +63,7 @@ fn request(pool: &Pool<Postgres>, seen: &Seen) {
 #[ignore = "needs PostgreSQL: scripts/test --services"]
 fn the_pool_recovers_when_the_server_was_killed_under_load() {
     let mut server = Server::start();
-    let postgres = server.postgres();
+    let postgres = server::postgres(&server);
     on_a_shard(move || {
         let config = PoolConfig::default().connections_max(4);
         let pool = Pool::new(postgres, &config);

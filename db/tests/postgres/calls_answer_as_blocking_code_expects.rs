@@ -3,10 +3,11 @@
 use std::io::{Read, Write};
 
 use straightline_db::Error;
+use straightline_db::postgres::tokio_postgres::error::SqlState;
 use straightline_db::postgres::{Client, Postgres};
 use straightline_sched as sched;
 
-use crate::server::{Server, on_a_shard, pool, process};
+use crate::server::{self, Server, on_a_shard, pool, process};
 
 fn count(client: &Client, table: &str) -> Result<i64, Error> {
     Ok(client.query_one(&format!("SELECT count(*) FROM {table}"), &[])?.get(0))
@@ -16,7 +17,7 @@ fn count(client: &Client, table: &str) -> Result<i64, Error> {
 #[ignore = "needs PostgreSQL: scripts/test --services"]
 fn rows_come_as_values_and_errors_with_their_code() {
     let server = Server::start();
-    let postgres = server.postgres();
+    let postgres = server::postgres(&server);
     on_a_shard(move || {
         let pool = pool(postgres, 2);
         let client = pool.get()?;
@@ -33,7 +34,7 @@ fn rows_come_as_values_and_errors_with_their_code() {
         assert!(client.query_opt(by_id, &[&9])?.is_none());
         assert!(client.query_one(by_id, &[&9]).is_err());
         let again = client.execute("INSERT INTO a VALUES ($1, $2)", &[&1, &"one"]).unwrap_err();
-        assert_eq!(again.sql_state().map(|state| state.code()), Some("23505"));
+        assert_eq!(again.sql_state().map(SqlState::code), Some("23505"));
         assert!(again.to_string().contains("duplicate key value"), "{again}");
         assert!(!again.is_disconnect() && !again.is_unavailable());
         let (one, two) = client.run(async |client| {
@@ -58,7 +59,7 @@ fn rows_come_as_values_and_errors_with_their_code() {
 #[ignore = "needs PostgreSQL: scripts/test --services"]
 fn fibers_share_a_connection() {
     let server = Server::start();
-    let postgres = server.postgres();
+    let postgres = server::postgres(&server);
     on_a_shard(move || {
         let pool = pool(postgres, 1);
         let client = pool.get()?;
@@ -81,7 +82,7 @@ fn fibers_share_a_connection() {
 #[ignore = "needs PostgreSQL: scripts/test --services"]
 fn a_transaction_ends_with_its_value() {
     let server = Server::start();
-    let postgres = server.postgres();
+    let postgres = server::postgres(&server);
     on_a_shard(move || {
         let pool = pool(postgres, 1);
         let mut client = pool.get()?;
@@ -119,7 +120,7 @@ fn a_transaction_ends_with_its_value() {
 #[ignore = "needs PostgreSQL: scripts/test --services"]
 fn tables_are_copied_in_and_out() {
     let server = Server::start();
-    let postgres = server.postgres();
+    let postgres = server::postgres(&server);
     on_a_shard(move || {
         let pool = pool(postgres, 1);
         let client = pool.get()?;

@@ -8,24 +8,24 @@ use std::time::Duration;
 use straightline_db::{Error, Pool, PoolConfig};
 use straightline_sched as sched;
 
-use crate::server::{Server, on_a_shard, pool, process};
+use crate::server::{self, Server, on_a_shard, pool, process};
 
 #[test]
 #[ignore = "needs PostgreSQL: scripts/test --services"]
 fn more_fibers_than_connections_are_served_in_order() {
     let server = Server::start();
-    let postgres = server.postgres();
+    let postgres = server::postgres(&server);
     on_a_shard(move || {
         let pool = pool(postgres, 1);
         let first = process(&*pool.get()?)?;
-        let served = Rc::new(RefCell::new(Vec::new()));
+        let order = Rc::new(RefCell::new(Vec::new()));
         let fibers: Vec<_> = (0..50)
             .map(|number| {
-                let (pool, served) = (pool.clone(), Rc::clone(&served));
+                let (pool, order) = (pool.clone(), Rc::clone(&order));
                 sched::spawn(move || {
                     let client = pool.get()?;
                     assert_eq!(process(&client)?, first, "the same connection serves all");
-                    served.borrow_mut().push(number);
+                    order.borrow_mut().push(number);
                     Ok::<(), Error>(())
                 })
             })
@@ -33,7 +33,7 @@ fn more_fibers_than_connections_are_served_in_order() {
         for fiber in fibers {
             fiber.join().unwrap()?;
         }
-        assert!(served.borrow().iter().copied().eq(0..50));
+        assert!(order.borrow().iter().copied().eq(0..50));
         Ok(())
     });
 }
@@ -42,7 +42,7 @@ fn more_fibers_than_connections_are_served_in_order() {
 #[ignore = "needs PostgreSQL: scripts/test --services"]
 fn two_shards_have_a_pool_each_and_their_counters_in_common() {
     let server = Server::start();
-    let (postgres, config) = (server.postgres(), PoolConfig::default().connections_max(2));
+    let (postgres, config) = (server::postgres(&server), PoolConfig::default().connections_max(2));
     sched::run({
         let postgres = postgres.clone();
         move || pool(postgres, 1).get()?.batch_execute("CREATE TABLE visits (id serial)")
@@ -81,7 +81,7 @@ fn two_shards_have_a_pool_each_and_their_counters_in_common() {
 #[ignore = "needs PostgreSQL: scripts/test --services"]
 fn an_exhausted_pool_is_an_error_or_the_end_of_a_deadline() {
     let server = Server::start();
-    let postgres = server.postgres();
+    let postgres = server::postgres(&server);
     on_a_shard(move || {
         let config = PoolConfig::default().connections_max(1);
         let pool = Pool::new(postgres, &config.acquire_timeout(Duration::from_millis(50)));

@@ -9,10 +9,8 @@ use straightline_sched as sched;
 use crate::postgres_server::PATIENCE;
 pub(crate) use crate::postgres_server::Server;
 
-impl Server {
-    pub(crate) fn postgres(&self) -> Postgres {
-        Postgres::new(&self.address()).expect("an address")
-    }
+pub(crate) fn postgres(server: &Server) -> Postgres {
+    Postgres::new(&server.address()).expect("an address")
 }
 
 /// Runs a test on a shard.

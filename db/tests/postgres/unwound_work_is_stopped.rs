@@ -1,18 +1,20 @@
 //! A fiber that unwinds in the middle of a statement stops the server's work; one that unwinds in a
 //! transaction leaves nothing open.
 
+use std::process::Command;
 use std::time::Duration;
 
 use straightline_db::postgres::tokio_postgres::SimpleQueryMessage;
+use straightline_db::{Pool, PoolConfig};
 use straightline_sched as sched;
 
-use crate::server::{Server, eventually, on_a_shard, pool, process, running};
+use crate::server::{self, Server, eventually, on_a_shard, pool, process, running};
 
 #[test]
 #[ignore = "needs PostgreSQL: scripts/test --services"]
 fn a_deadline_in_a_query_cancels_it_at_the_server() {
     let server = Server::start();
-    let postgres = server.postgres();
+    let postgres = server::postgres(&server);
     on_a_shard(move || {
         let (busy, watcher) = (pool(postgres.clone(), 1), pool(postgres, 1));
         let first = process(&*busy.get()?)?;
@@ -36,7 +38,7 @@ fn a_deadline_in_a_query_cancels_it_at_the_server() {
 #[ignore = "needs PostgreSQL: scripts/test --services"]
 fn a_cancelled_fiber_cancels_its_query() {
     let server = Server::start();
-    let postgres = server.postgres();
+    let postgres = server::postgres(&server);
     on_a_shard(move || {
         let (busy, watcher) = (pool(postgres.clone(), 3), pool(postgres, 1));
         let watcher = watcher.get()?;
@@ -62,7 +64,7 @@ fn a_cancelled_fiber_cancels_its_query() {
 #[ignore = "needs PostgreSQL: scripts/test --services"]
 fn the_end_of_a_shard_cancels_its_queries() {
     let server = Server::start();
-    let (postgres, watcher) = (server.postgres(), server.postgres());
+    let (postgres, watcher) = (server::postgres(&server), server::postgres(&server));
     on_a_shard(move || {
         let busy = pool(postgres, 1);
         let fiber = sched::spawn(move || busy.get()?.batch_execute("SELECT pg_sleep(600), 'end'"));
@@ -74,7 +76,7 @@ fn the_end_of_a_shard_cancels_its_queries() {
         let _ = fiber.join();
         Ok(())
     });
-    let postgres = server.postgres();
+    let postgres = server::postgres(&server);
     on_a_shard(move || {
         let watch = pool(postgres, 1);
         let client = watch.get()?;
@@ -87,7 +89,7 @@ fn the_end_of_a_shard_cancels_its_queries() {
 #[ignore = "needs PostgreSQL: scripts/test --services"]
 fn an_open_transaction_is_not_seen_by_the_next_user() {
     let server = Server::start();
-    let postgres = server.postgres();
+    let postgres = server::postgres(&server);
     on_a_shard(move || {
         let pool = pool(postgres, 1);
         pool.get()?.batch_execute("CREATE TABLE notes (text text)")?;
@@ -128,7 +130,7 @@ fn an_open_transaction_is_not_seen_by_the_next_user() {
 #[ignore = "needs PostgreSQL: scripts/test --services"]
 fn a_result_that_is_not_read_to_its_end_is_stopped() {
     let server = Server::start();
-    let postgres = server.postgres();
+    let postgres = server::postgres(&server);
     on_a_shard(move || {
         let pool = pool(postgres, 1);
         {
@@ -142,4 +144,37 @@ fn a_result_that_is_not_read_to_its_end_is_stopped() {
         assert_eq!((pool.stats().aborts, pool.stats().abort_failures), (1, 0));
         Ok(())
     });
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: scripts/test --services"]
+fn a_server_process_that_stands_still_delays_no_handler_and_keeps_no_place() {
+    let server = Server::start();
+    let postgres = server::postgres(&server);
+    on_a_shard(move || {
+        let config = PoolConfig::default().connections_max(1);
+        let pool = Pool::new(postgres, &config.care_timeout(Duration::from_millis(700)));
+        let stuck = process(&*pool.get()?)?;
+        signal("STOP", stuck);
+        let late =
+            sched::deadline(Duration::from_millis(100), || pool.get()?.query_one("SELECT 1", &[]));
+        assert!(matches!(late, Err(sched::DeadlineExceeded)));
+        assert_eq!(pool.stats().in_use, 0, "the handler has gone on already");
+        // The cancel request has no effect. The place is free when the care has given up.
+        let other = process(&*pool.get()?)?;
+        assert_ne!(other, stuck);
+        assert_eq!((pool.stats().aborts, pool.stats().abort_failures), (0, 1));
+        signal("CONT", stuck);
+        let client = pool.get()?;
+        let alive = "SELECT count(*) FROM pg_stat_activity WHERE pid = $1";
+        eventually("its process ends, for its socket is closed", || {
+            client.query_one(alive, &[&stuck]).unwrap().get::<_, i64>(0) == 0
+        });
+        Ok(())
+    });
+}
+
+fn signal(name: &str, process: i32) {
+    let status = Command::new("kill").args(["-s", name, &process.to_string()]).status();
+    assert!(status.expect("kill runs").success());
 }

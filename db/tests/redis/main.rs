@@ -7,8 +7,10 @@
 
 use std::env;
 use std::fs;
+use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -72,8 +74,12 @@ impl Drop for Server {
     }
 }
 
-fn spawn(folder: &PathBuf) -> Child {
+fn spawn(folder: &Path) -> Child {
     let mut command = Command::new("redis-server");
+    if fs::metadata("/proc/self").expect("this process").uid() == 0 {
+        chown(folder, Some(WITHOUT_RIGHTS), Some(WITHOUT_RIGHTS)).expect("the folder is ours");
+        command.uid(WITHOUT_RIGHTS).gid(WITHOUT_RIGHTS);
+    }
     command.args(["--port", "0", "--save", "", "--requirepass", "open", "--unixsocket", "socket"]);
     command.current_dir(folder).stdout(Stdio::null());
     command.spawn().expect("the package redis-server is installed")
@@ -201,3 +207,6 @@ fn an_address_that_cannot_be_used_is_an_error_without_its_password() {
 
 /// How long a test waits for what should take milliseconds.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The user without rights, on every system that the tests run on.
+const WITHOUT_RIGHTS: u32 = 65_534;

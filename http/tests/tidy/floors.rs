@@ -37,9 +37,10 @@ pub(crate) const BUILDINGS: &[Building<'_>] = &[
         "db/src/postgres/",
         &[
             "mod.rs",
-            "manager.rs  transaction.rs  rows.rs  copy.rs",
+            "manager.rs",
             "client.rs",
-            "endpoint.rs  statements.rs",
+            "copy.rs  rows.rs",
+            "endpoint.rs  flight.rs  statements.rs",
             "wire.rs",
         ],
     ),
