@@ -185,7 +185,7 @@ fn haproxy_config(address: SocketAddr, upstream: SocketAddr) -> String {
     format!(
         "global
   nbthread 1
-  maxconn 10000
+  maxconn 4000
 defaults
   mode http
   timeout connect 5s

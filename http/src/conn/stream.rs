@@ -30,7 +30,7 @@ use crate::body_error::BodyError;
 use crate::config::Timeout;
 use crate::message::{
     BodyWriter, Fed, IntoResponse, Request, Response, ResponseBody, RunProtocol, Streamed,
-    WriteBody,
+    UpstreamError, WriteBody,
 };
 use crate::proto::{RefusalKind, ResponseHead, has_no_body};
 use crate::telemetry::{Event, Outcome};
@@ -226,8 +226,10 @@ fn end_failed(
             Some(error) if is_rolled_back => error.into_response(),
             _ => {
                 record_failed_response(request, &error);
+                let is_of_upstream = UpstreamError::is(&error);
                 drop_in_time(connection, request, error);
-                StatusCode::INTERNAL_SERVER_ERROR.into_response()
+                let of_upstream = is_of_upstream.then_some(StatusCode::BAD_GATEWAY);
+                of_upstream.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR).into_response()
             }
         },
     };

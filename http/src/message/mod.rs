@@ -7,6 +7,7 @@
 //!   `handler_error` any error of a handler; `problem` is an error that the client may read;
 //! - `response_body` is the body of a response, `file_body` a file as one, `body_writer` what a
 //!   streamed one writes to, and `fed` one whose pieces come from elsewhere;
+//! - `upstream_error` is the failure of a server whose response is passed on;
 //! - `invalid_header` and `invalid_request` are the errors for what a program makes.
 
 mod body;
@@ -26,6 +27,7 @@ mod request_edit;
 mod request_settings;
 mod response;
 mod response_body;
+mod upstream_error;
 
 pub use body::{Body, Lines};
 pub use body_writer::BodyWriter;
@@ -42,3 +44,4 @@ pub use request_builder::RequestBuilder;
 pub use response::Response;
 pub use response_body::ResponseBody;
 pub(crate) use response_body::{ErrorText, RunProtocol, Streamed, WriteBody};
+pub(crate) use upstream_error::UpstreamError;

@@ -20,8 +20,8 @@
 //!   and no byte of a head is copied that says where a body ends. A body of at most 16 KiB and
 //!   known length is read before an upstream is chosen.
 //! - Trailers, both ways, except those that RFC 9110 section 6.5.1 forbids.
-//! - The status and the fields of the response, the `Date` too; the reason phrase is the usual one
-//!   of the status.
+//! - The status and the fields of the response, the `Date` too. The reason phrase is the usual one
+//!   of the status, and names of fields have small letters.
 //! - `Expect: 100-continue`: the client is asked for its body when the upstream asks for it, or
 //!   after [`ProxyTimeouts::expect_continue`]. Other interim responses are passed on to clients of
 //!   HTTP/1.1.
@@ -38,7 +38,7 @@
 //! - If the head is malformed or ambiguous, or there are too many interim responses: 502.
 //! - If the body of the response ends early, stalls or is malformed, the client's connection ends
 //!   in a way that shows it: too few bytes, no last chunk, or a reset. If nothing of the response
-//!   has left yet, the client gets a 500.
+//!   has left yet, the client gets a 502.
 //! - If the response comes before the whole request is sent, the client gets it. The upload goes on
 //!   until the response ends, and then the upstream's connection is closed.
 //! - If no upstream is well, or all of them have [`ProxyLimits::connections`] requests: 503.

@@ -22,7 +22,7 @@ use super::tunnel;
 use super::upload::{Upload, UploadError};
 use super::upstreams::Permit;
 use crate::config::OnDisconnect;
-use crate::message::{BodyWriter, IntoResponse, Request, Response, ResponseBody};
+use crate::message::{BodyWriter, IntoResponse, Request, Response, ResponseBody, UpstreamError};
 use crate::proto::{ReceivedBody, ReceivedHead};
 
 /// What the response needs of the exchange; the head is still in the connection's input.
@@ -168,7 +168,7 @@ impl Reply {
             Err(DownloadError::Client(error)) => Err(error),
             Err(DownloadError::Upstream(error)) => {
                 self.permit.record_failure(&error);
-                Err(error)
+                Err(UpstreamError::mark(error))
             }
         }
     }
