@@ -13,14 +13,14 @@ mod json_api;
 mod operating;
 #[cfg(feature = "web")]
 mod playground;
-#[cfg(feature = "proxy")]
-mod proxy;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "postgres")]
 #[path = "../../../db/tests/common/postgres_server.rs"]
 #[allow(dead_code, reason = "the tests of the pool use more of it")]
 mod postgres_server;
+#[cfg(feature = "proxy")]
+mod proxy;
 #[cfg(feature = "web")]
 mod routing;
 mod servers;

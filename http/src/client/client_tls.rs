@@ -29,6 +29,7 @@ impl ClientTls {
     }
 
     /// Whether there is TLS at all.
+    #[allow(clippy::unnecessary_wraps)] // as without TLS
     pub(super) fn check() -> Result<(), Error> {
         Ok(())
     }
@@ -48,9 +49,9 @@ impl ClientTls {
         if let Some(connector) = self.connector.get() {
             return Ok(connector);
         }
-        let build = || TlsConnector::builder().platform_roots().alpn(["http/1.1"]).build();
-        let built = offload(build)?.map_err(io::Error::other)?;
-        Ok(self.connector.get_or_init(|| built))
+        let with_roots = || TlsConnector::builder().platform_roots().alpn(["http/1.1"]).build();
+        let connector = offload(with_roots)?.map_err(io::Error::other)?;
+        Ok(self.connector.get_or_init(|| connector))
     }
 }
 
