@@ -307,6 +307,8 @@ fn respond_upgrade(
     encoder.encode_upgrade(link.output.buffer().bytes(), head);
     drop(encoder);
     link.flush()?;
+    // The protocol writes by itself, and needs no memory of the response.
+    drop(link.output.end());
 
     // No request follows. A client that closes its write side may still read, so it is not watched.
     link.unwatch();

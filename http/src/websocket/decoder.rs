@@ -14,6 +14,7 @@ use super::deflate::inflate;
 use super::frame::{FrameKind, HEAD_BYTES_MAX, ReceivedHead, unmask};
 use super::message::{Message, Text};
 use super::settings::FrameLimits;
+use super::violation::Violation;
 
 /// What a client has sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,13 +23,6 @@ pub(crate) enum Item {
     Ping(Bytes),
     Pong,
     Close(CloseFrame),
-}
-
-/// What a client must not do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Violation {
-    pub(crate) code: CloseCode,
-    pub(crate) what: &'static str,
 }
 
 /// Reads the frames of one client.

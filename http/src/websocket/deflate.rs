@@ -13,7 +13,7 @@ use http::header;
 use straightline_sched::checkpoint;
 
 use super::close::CloseCode;
-use super::decoder::Violation;
+use super::violation::Violation;
 use crate::proto::Headers;
 
 /// What the server answers to an offer that it takes.

@@ -30,7 +30,7 @@
 //! | [a message](Endpoint::message_bytes), and [a frame](Endpoint::frame_bytes) | 1 MiB | 1009 |
 //! | [the queue of a client](Endpoint::send_queue_bytes) | 64 KiB | the [policy](SlowReceiver) |
 //! | Pongs that wait | one | the newest Ping counts |
-//! | [silence](Endpoint::idle_timeout) | 60 s; a [Ping](Endpoint::ping_interval) after 25 s | 1008 |
+//! | [silence](Endpoint::idle_timeout) | 60 s; [Ping](Endpoint::ping_interval) after 25 s | 1008 |
 //! | [a client that takes nothing](Endpoint::write_timeout) | 30 s | disconnected |
 //! | [the answer to a Close frame](Endpoint::close_timeout) | 5 s | disconnected |
 //! | [connections](Endpoint::connections) | the server's | 503 |
@@ -63,11 +63,11 @@
 //! client sends Pings and reads nothing; it keeps a read buffer for each connection; and it reads
 //! inside of the call that waits, so an unwind would lose bytes.
 //!
-//! From the bottom up: `message`, `close`, `error`, `origins` and `settings` are values, `frame`
-//! the heads of frames; `decoder` makes items of bytes (`deflate` inflates them) and `outbox` is what waits to be sent, both
-//! without a socket; `reader` and `writer` are the directions of a socket; `conversation` has the
-//! timers and the end, and `socket` is the program's view of it; `handshake` checks a request, and
-//! `endpoint` brings them together. `numbers` counts.
+//! From the bottom up: `message`, `close`, `error`, `violation`, `origins` and `settings` are
+//! values, `frame` the heads of frames; `decoder` makes items of bytes (`deflate` inflates them)
+//! and `outbox` is what waits to be sent, both without a socket; `reader` and `writer` are the
+//! directions of a socket; `conversation` has the timers and the end, and `socket` is the program's
+//! view of it; `handshake` checks a request, and `endpoint` brings them together. `numbers` counts.
 
 mod close;
 mod conversation;
@@ -85,11 +85,12 @@ mod outbox;
 mod reader;
 mod settings;
 mod socket;
+mod violation;
 mod writer;
 
 pub use close::{CloseCode, CloseFrame};
 #[cfg(feature = "internals")]
-pub(crate) use decoder::{Decoder, Item, Violation};
+pub(crate) use decoder::{Decoder, Item};
 pub use endpoint::{Endpoint, upgrade};
 pub use error::Error;
 pub use message::{Message, Text};
@@ -99,3 +100,5 @@ pub use origins::Origins;
 pub(crate) use settings::FrameLimits;
 pub use settings::SlowReceiver;
 pub use socket::{Incoming, Sender, WebSocket};
+#[cfg(feature = "internals")]
+pub(crate) use violation::Violation;

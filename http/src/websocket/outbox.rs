@@ -2,8 +2,8 @@
 //!
 //! Three rules bound it. Messages are added only while there is room. There is one Pong at most: a
 //! newer Ping replaces what the older one asked for (RFC 6455 section 5.5.3), so a client that
-//! sends Pings and reads nothing makes it no longer. And nothing comes behind a Close frame. A frame of
-//! which a part has been sent is always sent to its end, before any other.
+//! sends Pings and reads nothing makes it no longer. And nothing comes behind a Close frame. A
+//! frame of which a part has been sent is always sent to its end, before any other.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;

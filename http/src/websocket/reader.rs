@@ -12,8 +12,9 @@ use std::time::Instant;
 
 use straightline_sched::turn_start;
 
-use super::decoder::{Decoder, Item, Violation};
+use super::decoder::{Decoder, Item};
 use super::settings::FrameLimits;
+use super::violation::Violation;
 use crate::control::Held;
 use crate::wire::TriedStream;
 

@@ -19,9 +19,10 @@ use crate::config::Peer;
 /// # What it does by itself
 ///
 /// While a fiber waits in [`receive`](Self::receive) or [`receive_or`](Self::receive_or), the
-/// socket answers Pings, sends its own, and ends with [`Error::Idle`] if nothing comes. When the server
-/// drains, it closes the conversation with 1001. A program that does not receive for long does none
-/// of that, and its client may think that it is gone: such a program has a fiber that receives.
+/// socket answers Pings, sends its own, and ends with [`Error::Idle`] if nothing comes. When the
+/// server drains, it closes the conversation with 1001. A program that does not receive for long
+/// does none of that, and its client may think that it is gone: such a program has a fiber that
+/// receives.
 ///
 /// When the function of the [upgrade](super::Endpoint::upgrade) returns, the conversation is closed
 /// with 1000 (`Ok`) or 1011 (`Err`, a panic), unless that has happened. What waits to be sent is
@@ -160,6 +161,9 @@ impl WebSocket {
     }
 
     /// Another value that sends, for another fiber of the shard. Not a yield point.
+    ///
+    /// When the conversation ends, a fiber that sends gets an error. A fiber that waits for
+    /// something else has to be cancelled, or its scope waits for it.
     ///
     /// ```
     /// use std::io;

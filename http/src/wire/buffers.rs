@@ -141,6 +141,7 @@ impl Buffers {
     pub(crate) fn release(&mut self) {
         self.input.release();
         self.received.get_mut().release();
+        self.head.fields = Vec::new();
     }
 }
 

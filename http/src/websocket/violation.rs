@@ -1,0 +1,12 @@
+//! What a client must not do.
+
+use super::close::CloseCode;
+
+/// A fault of a client, for which the conversation ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Violation {
+    /// The code that the client is sent.
+    pub(crate) code: CloseCode,
+    /// What is wrong, also for the client.
+    pub(crate) what: &'static str,
+}
