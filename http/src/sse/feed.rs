@@ -122,7 +122,7 @@ impl Feed {
     /// ```
     /// use straightline::sse::{Event, Feed};
     ///
-    /// assert_eq!(Feed::new().publish(&Event::new("nobody listens")), 0);
+    /// assert_eq!(Feed::new().publish(&Event::new("hello")), 0);
     /// ```
     pub fn publish(&self, event: &Event) -> usize {
         self.hub.publish_with(|number| event.encode_with(Some(&self.id(number))));

@@ -20,7 +20,10 @@ use super::frame::Frame;
 ///         loop {
 ///             match self.0.try_recv() {
 ///                 Ok(reading) if reading <= self.1 => {}
-///                 Ok(reading) => return NextEvent::Event(Event::new(reading.to_string()).encode()),
+///                 Ok(reading) => {
+///                     let event = Event::new(reading.to_string());
+///                     return NextEvent::Event(event.encode());
+///                 }
 ///                 Err(mpsc::TryRecvError::Empty) => return NextEvent::Wait,
 ///                 Err(mpsc::TryRecvError::Disconnected) => return NextEvent::End,
 ///             }

@@ -35,8 +35,8 @@ pub(super) struct Mail {
     is_told: AtomicBool,
 }
 
-/// Lets the subscribers of the calling shard look: the hub's number is given. Runs on a fiber of its
-/// own, also on the publisher's shard, because it yields.
+/// Lets the subscribers of the calling shard look: the hub's number is given. Runs on a fiber of
+/// its own, also on the publisher's shard, because it yields.
 pub(super) type Deliver = fn(u64);
 
 impl<T> Shared<T> {
