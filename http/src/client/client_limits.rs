@@ -33,7 +33,7 @@ pub struct ClientLimits {
     pub idle_time: Duration,
     /// How long a call may wait for its connection: for its turn, the name, the TCP and the TLS
     /// handshake, and a proxy. Then it is [`Timeout::Connect`](ureq::Timeout::Connect). Default: 10
-    /// seconds; within it the kernel repeats a lost packet three times.
+    /// seconds; within it the kernel repeats a lost packet at least three times.
     pub connect_timeout: Duration,
     /// How long a server may be silent while the call waits for it: to send something, or to take
     /// something. Then it is an error of the kind [`TimedOut`](std::io::ErrorKind::TimedOut).

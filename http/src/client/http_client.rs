@@ -57,6 +57,17 @@ pub struct Client {
 }
 
 /// The settings of a [`Client`], which [`Client::builder`] makes.
+///
+/// ```
+/// use straightline::client::{Client, ureq::Proxy};
+///
+/// let client = Client::builder()
+///     .configure(|config| config.https_only(true).max_redirects(3).user_agent("stock/1.0"))
+///     .proxy(Some(Proxy::new("http://proxy.example:3128")?))
+///     .build();
+/// # drop(client);
+/// # Ok::<(), straightline::client::ureq::Error>(())
+/// ```
 #[must_use]
 pub struct ClientBuilder {
     config: ConfigBuilder<AgentScope>,
@@ -71,17 +82,6 @@ impl Client {
     }
 
     /// The settings, with their defaults. Not a yield point.
-    ///
-    /// ```
-    /// use straightline::client::{Client, ureq::Proxy};
-    ///
-    /// let client = Client::builder()
-    ///     .configure(|config| config.https_only(true).max_redirects(3).user_agent("stock/1.0"))
-    ///     .proxy(Some(Proxy::new("http://proxy.example:3128")?))
-    ///     .build();
-    /// # drop(client);
-    /// # Ok::<(), straightline::client::ureq::Error>(())
-    /// ```
     pub fn builder() -> ClientBuilder {
         let config = Config::builder()
             .http_status_as_error(false)

@@ -214,3 +214,16 @@ fn idle_connections_close_with_their_client_and_after_their_time() {
         assert_eq!(other.ends().len(), 1, "the client is gone");
     });
 }
+
+#[test]
+fn a_client_that_was_shut_down_makes_no_calls() {
+    check(|| {
+        let _upstream = Upstream::answering(OK);
+        let client = Client::new();
+        let mut response = client.get(url("/")).call().unwrap();
+        (*client).clone().shutdown();
+        assert_eq!(response.body_mut().read_to_string().unwrap(), "hello", "calls end");
+        let error = client.get(url("/")).call().unwrap_err();
+        assert_eq!(error.to_string(), "io: Agent is shut down");
+    });
+}
