@@ -4,6 +4,7 @@
 //! fibers that make and repair them; `handle` is what a program has; a [`Manager`] knows what a
 //! connection is.
 
+mod apart;
 mod config;
 mod handle;
 mod manager;

@@ -21,6 +21,7 @@ use std::time::Instant;
 use straightline_sched::sync::{Flag, after, at, oneshot, select};
 use straightline_sched::{self as sched, FiberBuilder};
 
+use super::apart::spawn_apart;
 use super::config::PoolConfig;
 use super::manager::{Manager, Returned};
 use super::places::{Member, Places};
@@ -137,12 +138,8 @@ impl<M: Manager> Shared<M> {
                 break;
             }
             let attempt = Attempt { shared: Rc::clone(self), is_over: false };
-            let fiber = FiberBuilder::new().name("pool: connect");
-            if let Err(error) = fiber.spawn(move || attempt.run()) {
-                // The attempt was dropped, which has sent an answer; there may be a stack later.
-                let address = self.manager.address();
-                sched::sim::trace(|| format!("no fiber to connect to {address}: {error}"));
-            }
+            // If this fails the attempt was dropped, which has sent an answer.
+            let _ = spawn_apart("pool: connect", move || attempt.run());
         }
         self.is_starting.set(false);
     }
@@ -210,9 +207,10 @@ impl<M: Manager> Shared<M> {
         if !has_limit || self.is_reaping.get() {
             return;
         }
-        let shared = Rc::downgrade(self);
-        let reap = FiberBuilder::new().name("pool: idle connections").spawn(move || reap(&shared));
-        self.is_reaping.set(reap.is_ok());
+        self.is_reaping.set(true);
+        let reaper = Reaper { shared: Rc::downgrade(self) };
+        // If this fails the reaper was dropped, and the next connection that is idle starts one.
+        let _ = spawn_apart("pool: idle connections", move || reaper.run());
     }
 
     /// Closes the idle connections for which it is time; returns when it is time for the next one.
@@ -238,22 +236,34 @@ impl<M: Manager> Shared<M> {
 
 /// Watches over the idle connections, until there was none for a while or the pool is closed. The
 /// while is there because each use of a pool with one connection leaves it without an idle one.
-fn reap<M: Manager>(shared: &Weak<Shared<M>>) {
-    let mut was_empty = false;
-    loop {
-        let Some(strong) = shared.upgrade() else { return };
-        let next = strong.reap_due();
-        if next.is_none() && was_empty {
-            strong.is_reaping.set(false);
-            return;
+struct Reaper<M: Manager> {
+    shared: Weak<Shared<M>>,
+}
+
+impl<M: Manager> Reaper<M> {
+    fn run(self) {
+        let mut was_empty = false;
+        while let Some(shared) = self.shared.upgrade() {
+            let next = shared.reap_due();
+            if next.is_none() && was_empty {
+                return;
+            }
+            was_empty = next.is_none();
+            let config = &shared.config;
+            let rest = config.idle_timeout.into_iter().chain(config.lifetime_max).min();
+            let next = next.map_or_else(|| after(rest.unwrap_or_default()), at);
+            // The pool's handles close it before they go, so the flag outlives this wait.
+            if select(&[&next, &shared.closing]) != Ok(0) {
+                return;
+            }
         }
-        was_empty = next.is_none();
-        let config = &strong.config;
-        let rest = config.idle_timeout.into_iter().chain(config.lifetime_max).min();
-        let next = next.map_or_else(|| after(rest.unwrap_or_default()), at);
-        // The pool's handles close it before they go, so the flag outlives this wait.
-        if select(&[&next, &strong.closing]) != Ok(0) {
-            return;
+    }
+}
+
+impl<M: Manager> Drop for Reaper<M> {
+    fn drop(&mut self) {
+        if let Some(shared) = self.shared.upgrade() {
+            shared.is_reaping.set(false);
         }
     }
 }

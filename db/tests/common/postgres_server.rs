@@ -43,10 +43,7 @@ impl Server {
         let folder = format!("straightline-db-{}-{number}", std::process::id());
         let folder = env::temp_dir().join(folder);
         fs::create_dir(&folder).expect("a new folder");
-        let mut initdb = unprivileged(installed("initdb"), &folder);
-        initdb.args(["--auth=trust", "--username=tester", "--no-sync", "--encoding=UTF8"]);
-        initdb.arg("--pgdata").arg(folder.join("data")).stdout(Stdio::null());
-        assert!(initdb.status().expect("initdb runs").success());
+        make_data(&folder);
         let settings = prepare(&folder);
         // Another process may have taken the port: the server says so by its end, and the next
         // port is tried.
@@ -132,6 +129,38 @@ impl Drop for Server {
             let _ = fs::remove_dir_all(&self.folder);
         }
     }
+}
+
+/// Makes the folder `data` of a server. `initdb` takes more than a second, so the first one is kept
+/// beside the programs, and copied.
+fn make_data(folder: &Path) {
+    let data = folder.join("data");
+    let version = installed("postgres").arg("--version").output().expect("postgres runs").stdout;
+    let version = String::from_utf8_lossy(&version).split_whitespace().nth(2).map(str::to_owned);
+    let user = if is_root() { "other" } else { "own" };
+    let kept = format!("postgres-{}-{user}", version.expect("a version"));
+    let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(kept);
+    if kept.exists() {
+        copy(&kept, &data);
+        give(folder);
+        return;
+    }
+    let mut initdb = unprivileged(installed("initdb"), folder);
+    initdb.args(["--auth=trust", "--username=tester", "--no-sync", "--encoding=UTF8"]);
+    initdb.arg("--pgdata").arg(&data).stdout(Stdio::null());
+    assert!(initdb.status().expect("initdb runs").success());
+    // Another test may be quicker; then this copy is not needed.
+    let mine = kept.with_file_name(folder.file_name().expect("a name"));
+    copy(&data, &mine);
+    if fs::rename(&mine, &kept).is_err() {
+        let _ = fs::remove_dir_all(&mine);
+    }
+}
+
+/// Copies a folder, with the owners of its files.
+fn copy(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg("-a").arg(from).arg(to).status();
+    assert!(copied.expect("cp runs").success());
 }
 
 fn spawn(folder: &Path, port: Option<u16>, settings: &[String]) -> Child {

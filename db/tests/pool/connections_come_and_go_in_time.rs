@@ -1,9 +1,11 @@
 //! The times of connections: their making, their rest, their age, their repair.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use straightline_db::{Error, PoolConfig, Pooled};
-use straightline_sched::{self as sched, sim};
+use straightline_sched::{self as sched, fiber_local, sim};
 
 use crate::fake::{World, pool};
 
@@ -148,5 +150,29 @@ fn a_connection_that_ended_while_it_was_idle_is_replaced_unseen() {
         let fourth = pool.get().unwrap();
         Pooled::close(fourth); // its user says so
         assert_eq!((pool.stats().broken, world.open.get()), (4, 0));
+    });
+}
+
+#[test]
+fn the_pool_keeps_nothing_of_a_request() {
+    fiber_local! {
+        static inherited REQUEST: RefCell<Option<Rc<()>>> = RefCell::new(None);
+    }
+    sim::check(|| {
+        let world = World::new();
+        let pool = pool(&world, &PoolConfig::default());
+        let request = Rc::new(());
+        let here = Rc::downgrade(&request);
+        let handler = sched::spawn({
+            let pool = pool.clone();
+            move || {
+                REQUEST.with(|local| local.replace(Some(request)));
+                pool.get().unwrap().ask(SOON);
+            }
+        });
+        handler.join().unwrap();
+        sched::sleep(SOON);
+        assert_eq!(pool.stats().idle, 1, "its connection stays");
+        assert!(here.upgrade().is_none(), "a fiber of the pool has inherited a value of it");
     });
 }

@@ -50,7 +50,7 @@ pub(crate) const BUILDINGS: &[Building<'_>] = &[
             "mod.rs",
             "handle.rs",
             "shared.rs",
-            "config.rs  manager.rs  places/  places.rs",
+            "apart.rs  config.rs  manager.rs  places/  places.rs",
             "stats.rs",
         ],
     ),
