@@ -12,6 +12,9 @@ use crate::message::Request;
 
 /// What a proxy tells its upstreams about its clients.
 ///
+/// Fields of other names, such as `X-Real-IP`, are passed on as the client has sent them: an
+/// upstream that believes them believes the client.
+///
 /// ```
 /// use straightline::Networks;
 /// use straightline::proxy::ForwardedPolicy;

@@ -397,6 +397,36 @@ fn an_idle_tunnel_ends_and_a_busy_one_does_not() {
     });
 }
 
+#[test]
+fn a_drain_ends_a_silent_tunnel_after_its_grace() {
+    let proxy = one_with(ProxyTimeouts::default());
+    let (handler, shown) = (proxy.clone(), proxy);
+    simulated_to_its_end(
+        |server| server,
+        move || handler.clone(),
+        move |address, handle| {
+            let _upstream = simulated_upstream(UPSTREAM, |mut stream, _| {
+                let _ = read_head(&mut stream);
+                let head = "HTTP/1.1 101 x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+                let _ = stream.write_all(head.as_bytes());
+                let _ = stream.read_to_end(&mut Vec::new());
+            });
+            let mut client = Client::connect(address);
+            client.send(
+                "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+            );
+            read_head(&mut client.stream).expect("a head");
+            assert_eq!(shown.metrics().upstreams[0].in_flight, 1);
+            handle.shutdown();
+            let since = sim::elapsed();
+            let _ = client.stream.read_to_end(&mut Vec::new());
+            assert_between(time_since(since), secs(4), secs(7));
+            sched::sleep(secs(1));
+            assert_eq!(shown.metrics().upstreams[0].in_flight, 0);
+        },
+    );
+}
+
 /// Answers all requests of a connection with `body`, in two pieces and with pauses.
 fn answer_in_pieces(mut stream: net::TcpStream, body: &str) {
     while read_head(&mut stream).is_some() {

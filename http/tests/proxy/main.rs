@@ -10,4 +10,5 @@ mod passing;
 mod same_as_direct;
 mod scripted;
 mod switching;
+mod uploads_under_fire;
 mod well_and_ill;

@@ -298,6 +298,38 @@ fn what_a_client_names_in_connection_cannot_change_the_framing() {
 }
 
 #[test]
+fn a_request_that_its_client_cuts_never_looks_whole_to_the_upstream() {
+    for (fields, piece) in [
+        ("Transfer-Encoding: chunked", "5\r\nhello\r\n"),
+        ("Transfer-Encoding: chunked", "5\r\nhello\r\n0\r\nSum"),
+        ("Transfer-Encoding: chunked", "5\r\nhello\r\nnonsense\r\n"),
+        ("Content-Length: 100000", "hello"),
+    ] {
+        let asked = Arc::new(Flag::new());
+        let upstream = scripted({
+            let asked = Arc::clone(&asked);
+            move |peer, _| {
+                assert!(peer.read_head());
+                asked.set();
+                peer.read_to_end();
+            }
+        });
+        let proxy = proxy_to(&upstream.address);
+        let running = serve(proxy.clone());
+        let mut client = running.client();
+        client.send(format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n{piece}"));
+        asked.wait().expect("a thread may wait");
+        drop(client);
+        let received = upstream.received.recv().expect("its end");
+        let (_, body) = received.split_once("\r\n\r\n").expect("a head");
+        assert!(body.len() < 100 && !body.contains("0\r\n"), "{body:?}");
+        drop(running);
+        let numbers = &proxy.metrics().upstreams[0];
+        assert_eq!((numbers.in_flight, numbers.idle, numbers.failures), (0, 0, 0), "{piece}");
+    }
+}
+
+#[test]
 fn a_client_that_leaves_closes_the_upstreams_connection() {
     // Before the head, and in the middle of a body.
     for answer in ["", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"] {

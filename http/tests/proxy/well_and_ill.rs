@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use straightline::proxy::{Ejections, HealthCheck, Proxy};
+use straightline::proxy::{Ejections, HealthCheck, Proxy, ProxyLimits};
 use straightline::sched;
 
 use crate::common::simulated::{Client, GET, secs, simulated};
@@ -112,6 +112,57 @@ fn an_upstream_that_fails_is_ejected_and_comes_back() {
     );
     let failed = events.iter().filter(|event| event.contains("malformed status line"));
     assert_eq!(failed.count(), 4, "{events:?}");
+}
+
+#[test]
+fn as_many_upstreams_are_tried_as_the_limit_says() {
+    for (attempts, tried) in [(1, 1), (2, 2), (3, 3), (4, 3)] {
+        with_proxy(
+            |proxy| {
+                let limits = ProxyLimits::default().with_attempts(attempts);
+                let proxy = proxy.limits(limits).ejections(Ejections::default().with_failures(0));
+                proxy.upstream("10.0.0.1:81").upstream("10.0.0.2:81").upstream("10.0.0.3:81")
+            },
+            move |address, proxy| {
+                let text = Client::connect(address).send(GET).receive();
+                assert!(text.starts_with("HTTP/1.1 502 "), "{text}");
+                let failures: Vec<_> =
+                    proxy.metrics().upstreams.iter().map(|one| one.failures).collect();
+                assert_eq!(
+                    failures.iter().sum::<u64>(),
+                    tried,
+                    "{attempts} attempts: {failures:?}"
+                );
+                assert!(failures.iter().all(|&count| count <= 1), "{failures:?}");
+            },
+        );
+    }
+}
+
+#[test]
+fn as_many_idle_connections_are_kept_as_the_limit_says() {
+    for (limit, kept) in [(0, 0), (1, 1), (2, 2), (3, 2)] {
+        with_proxy(
+            |proxy| {
+                proxy.upstream(GOOD).limits(ProxyLimits::default().with_idle_connections(limit))
+            },
+            move |address, proxy| {
+                let _upstream = simulated_upstream(GOOD, |mut stream, _| {
+                    while read_head(&mut stream).is_some() {
+                        sched::sleep(Duration::from_millis(100));
+                        let _ = stream.write_all(b"HTTP/1.1 200 x\r\nContent-Length: 0\r\n\r\n");
+                    }
+                });
+                let mut both = [Client::connect(address), Client::connect(address)];
+                for client in &mut both {
+                    client.send(GET);
+                }
+                both.iter_mut().for_each(|client| drop(client.receive()));
+                let numbers = proxy.metrics().upstreams.remove(0);
+                assert_eq!((numbers.connected, numbers.idle), (2, kept), "limit {limit}");
+            },
+        );
+    }
 }
 
 #[test]
