@@ -110,12 +110,11 @@ fn open(stream: &mut (impl Read + Write)) -> io::Result<()> {
 fn frame(payload: &[u8], is_masked: bool) -> Vec<u8> {
     let mask_bit = if is_masked { 0x80 } else { 0 };
     let mut bytes = vec![0x81];
-    match u8::try_from(payload.len()) {
-        Ok(length @ 0..126) => bytes.push(mask_bit | length),
-        _ => {
-            bytes.push(mask_bit | 0x7e);
-            bytes.extend(u16::try_from(payload.len()).unwrap_or(u16::MAX).to_be_bytes());
-        }
+    if let Ok(length @ 0..126) = u8::try_from(payload.len()) {
+        bytes.push(mask_bit | length);
+    } else {
+        bytes.push(mask_bit | 0x7e);
+        bytes.extend(u16::try_from(payload.len()).unwrap_or(u16::MAX).to_be_bytes());
     }
     let mask = if is_masked { [1, 2, 3, 4] } else { [0; 4] };
     bytes.extend_from_slice(if is_masked { &mask } else { &[] });
