@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use straightline::sse::{Event as SseEvent, Feed, FeedSettings};
 use straightline::tls::TlsProvider;
 use straightline::{Event, IntoResponse, Request, Response, ServerBuilder, ServerHandle, Timeouts};
 
@@ -138,4 +139,47 @@ fn await_stack(handle: &ServerHandle) {
         std::thread::sleep(Duration::from_millis(5));
     }
     panic!("the handshake does not begin: {:?}", handle.inspect(10, Duration::from_secs(1)));
+}
+
+#[test]
+fn an_event_stream_rests_over_tls_and_ends_whole() {
+    with_each_provider(|provider| {
+        let feed = Feed::with_settings(&FeedSettings::default().with_bytes(1 << 23));
+        let own = feed.clone();
+        let config = config(provider).build().unwrap();
+        let server = serve_with(
+            |builder| builder.tls(config),
+            move |request: &mut Request| own.subscribe(request),
+        );
+        let clients = [(); 3].map(|()| {
+            let mut client = Client::connect(server.address);
+            client.send("GET / HTTP/1.0\r\n\r\n");
+            client
+        });
+        let mut clients = clients.into_iter();
+        while feed.subscribers() < 3 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        drop(clients.next());
+        while feed.subscribers() == 3 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        // More than a record, and more than the kernel takes at once.
+        let texts = ["first".to_owned(), "x".repeat(3_000_000), "last".to_owned()];
+        for text in &texts {
+            feed.publish(&SseEvent::new(text.clone()));
+        }
+        let readers = std::thread::scope(|scope| {
+            let reader = |mut client: Client| scope.spawn(move || client.rest().unwrap());
+            let readers: Vec<_> = clients.map(reader).collect();
+            server.handle.shutdown();
+            readers.into_iter().map(|reader| reader.join().unwrap()).collect::<Vec<_>>()
+        });
+        assert_eq!(readers.len(), 2);
+        for rest in readers {
+            let text = String::from_utf8(rest).unwrap();
+            let data = text.lines().filter_map(|line| line.strip_prefix("data: "));
+            assert!(data.eq(texts.iter().map(String::as_str)), "{} bytes", text.len());
+        }
+    });
 }
