@@ -29,6 +29,7 @@ impl ClientTls {
     }
 
     /// Whether there is TLS at all.
+    #[allow(clippy::unnecessary_wraps)] // without TLS it is an error
     pub(super) fn check() -> Result<(), Error> {
         Ok(())
     }
@@ -48,14 +49,15 @@ impl ClientTls {
         if let Some(connector) = self.connector.get() {
             return Ok(connector);
         }
-        let build = || TlsConnector::builder().platform_roots().alpn(["http/1.1"]).build();
-        let built = offload(build)?.map_err(io::Error::other)?;
-        Ok(self.connector.get_or_init(|| built))
+        let with_roots = || TlsConnector::builder().platform_roots().alpn(["http/1.1"]).build();
+        let connector = offload(with_roots)?.map_err(io::Error::other)?;
+        Ok(self.connector.get_or_init(|| connector))
     }
 }
 
 #[cfg(not(feature = "_tls"))]
 impl ClientTls {
+    /// Says that there is no TLS.
     pub(super) fn check() -> Result<(), Error> {
         let text = "`https` needs the feature `tls` or `tls-aws-lc` of straightline";
         Err(Error::Io(io::Error::new(io::ErrorKind::Unsupported, text)))
