@@ -29,7 +29,7 @@ impl ClientTls {
     }
 
     /// Whether there is TLS at all.
-    #[allow(clippy::unnecessary_wraps)] // as without TLS
+    #[allow(clippy::unnecessary_wraps)] // without TLS it is an error
     pub(super) fn check() -> Result<(), Error> {
         Ok(())
     }
@@ -57,6 +57,7 @@ impl ClientTls {
 
 #[cfg(not(feature = "_tls"))]
 impl ClientTls {
+    /// Says that there is no TLS.
     pub(super) fn check() -> Result<(), Error> {
         let text = "`https` needs the feature `tls` or `tls-aws-lc` of straightline";
         Err(Error::Io(io::Error::new(io::ErrorKind::Unsupported, text)))

@@ -45,8 +45,8 @@
 //! - **Redirects.** Ten, without the `Authorization` field.
 //! - **Proxies.** Only if the program [sets](ClientBuilder::proxy) one. `http://` too goes through
 //!   a tunnel (CONNECT).
-//! - **TLS.** With the feature `tls` or `tls-aws-lc`; otherwise a call with `https` is an error that
-//!   says so.
+//! - **TLS.** With the feature `tls` or `tls-aws-lc`. Without them a call with `https` is an error
+//!   that says so.
 //! - **User agent.** `straightline/VERSION`.
 //! - **A stop.** `Agent::shutdown` refuses new calls. Calls that run go on to their end.
 //!
@@ -56,7 +56,8 @@
 //! [`Retry`] makes attempts again, and [`Hedge`] makes a second one beside a slow one; a
 //! [`RetryBudget`] bounds both. They work with any closure, also without this client.
 //!
-//! A response stays on the shard that made its call: on another one, a read of its body is an error.
+//! A response stays on the shard that made its call: on another one, a read of its body is an
+//! error.
 
 mod client_limits;
 mod client_tls;

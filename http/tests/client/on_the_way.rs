@@ -3,8 +3,8 @@
 use std::io::{Read, Write};
 use std::net::SocketAddr;
 
-use straightline::client::Client;
 use straightline::client::ureq::{Error, Proxy};
+use straightline::client::{Client, ClientLimits};
 use straightline::net::TcpStream;
 use straightline::sched::{self, deadline, sleep};
 use straightline::{Request, Response};
@@ -35,6 +35,29 @@ fn a_redirect_is_followed_on_the_same_connection() {
         assert_eq!(upstream.requests(), ["GET /from HTTP/1.1", "GET /to?x HTTP/1.1"]);
         assert_eq!(upstream.connections(), 1);
     });
+}
+
+#[test]
+fn a_redirect_gives_its_connection_back_before_the_next_request() {
+    for close in ["", "Connection: close\r\n"] {
+        check(move || {
+            let upstream = Upstream::start(move |mut conversation| {
+                while let Some(head) = conversation.hear() {
+                    if !head.starts_with("GET /from ") {
+                        conversation.say(OK);
+                        continue;
+                    }
+                    let fields = format!("Location: /to\r\n{close}Content-Length: 4");
+                    conversation.say(&format!("HTTP/1.1 302 R\r\n{fields}\r\n\r\ngone"));
+                }
+            });
+            let limits = ClientLimits::default().with_connections_per_host(1);
+            let client = Client::builder().limits(limits).build();
+            let mut response = client.get(url("/from")).call().unwrap();
+            assert_eq!(response.body_mut().read_to_string().unwrap(), "hello");
+            assert_eq!(upstream.connections(), 1 + usize::from(!close.is_empty()));
+        });
+    }
 }
 
 #[test]
