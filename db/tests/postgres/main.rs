@@ -1,5 +1,5 @@
-//! The pool against a real PostgreSQL, of which each test starts one, and against a pretended one in
-//! simulation.
+//! The pool against a real PostgreSQL, of which each test starts one, and against a pretended one
+//! in simulation.
 //!
 //! The former are ignored by default, because they need the package `postgresql`: `scripts/test
 //! --services` runs them.
