@@ -28,7 +28,7 @@ use crate::sync::waiter::{Waiter, wait};
 /// | tried | needs | works |
 /// |---|---|---|
 /// | `futures-util`, channels (`tokio::sync`) | nothing | as it is |
-/// | `tokio-postgres` 0.7, by `Config::connect_raw` | a stream | in `straightline-db`, with a pool |
+/// | `tokio-postgres` 0.7, by `Config::connect_raw` | a stream | by `straightline-db` |
 /// | `hyper` 1, `client::conn` | a stream | over `AsyncStream` |
 /// | `h2` 0.4, client and server | a stream | over `AsyncStream` |
 /// | `reqwest` 0.12 | tokio's runtime | in it |
