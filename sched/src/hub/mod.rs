@@ -34,7 +34,7 @@
 //! })?;
 //! hub.publish("hello");
 //! hub.publish("goodbye");
-//! assert_eq!(shard.join().unwrap(), [Ok((1, "hello")), Ok((2, "goodbye"))]);
+//! assert_eq!(shard.join().unwrap()?, [Ok((1, "hello")), Ok((2, "goodbye"))]);
 //! # std::io::Result::Ok(())
 //! ```
 //!
