@@ -12,7 +12,7 @@ use straightline_sched::DriverKind;
 #[cfg(feature = "_tls")]
 use straightline_tls::TlsConfig;
 
-use super::handler::{Handler, Shareable};
+use super::handler::{Handler, Shareable, check};
 use super::local::LocalServer;
 use super::plan::Plan;
 use super::running::Server;
@@ -502,15 +502,14 @@ impl ServerBuilder {
     /// # Errors
     ///
     /// An invalid address, or none; an address in use; any other error of a bind, with the address
-    /// in the message. A mistake in the handler ([`Handler::check`]), such as routes that
-    /// contradict each other; a route that allows [longer bodies](Handler::largest_body) than the
-    /// server. A [driver](Self::driver) that does not exist, chosen here or in the
-    /// environment ([`Config::check`](straightline_sched::Config::check)).
+    /// in the message. A mistake in the handler ([`Handler::check`]), such as routes that contradict
+    /// each other; a route that allows [longer bodies](Handler::largest_body). A
+    /// [driver](Self::driver) that does not exist ([`Config::check`](straightline_sched::Config::check)).
     pub fn build<H>(self, handler: H) -> io::Result<Server>
     where
         H: for<'r> Handler<'r> + Shareable + 'static,
     {
-        self.check(&handler)?;
+        check(&handler, &self.plan.config.limits)?;
         let handler = Arc::new(handler);
         self.plan.build(Arc::new(move || {
             let handler = Arc::clone(&handler);
@@ -586,26 +585,11 @@ impl ServerBuilder {
     where
         H: for<'r> Handler<'r> + 'static,
     {
-        self.check(&handler)?;
+        check(&handler, &self.plan.config.limits)?;
         let handler = Box::new(move |request: &mut Request| {
             IntoResponse::response_of(|| handler.handle(request))
         });
         self.plan.build_local(handler)
-    }
-
-    fn check<'r>(&self, handler: &impl Handler<'r>) -> io::Result<()> {
-        handler.check()?;
-        let bytes_max = self.plan.config.limits.body_bytes;
-        match handler.largest_body() {
-            Some(bytes) if bytes > bytes_max => Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                format!(
-                    "a route allows bodies of {bytes} bytes, and the server only {bytes_max}: \
-                     raise `Limits::body_bytes`"
-                ),
-            )),
-            _ => Ok(()),
-        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use crate::conn::{Service, ShardHandler};
 use crate::message::{IntoResponse, Request};
+use crate::proto::Limits;
 
 /// What answers requests: what [`ServerBuilder::build`](crate::ServerBuilder::build) takes.
 ///
@@ -72,6 +73,22 @@ where
     #[inline]
     fn handle(&self, request: &'r mut Request) -> R {
         self(request)
+    }
+}
+
+/// Looks for the mistakes of a handler, also beside the limits of its server.
+pub(super) fn check<'r>(handler: &impl Handler<'r>, limits: &Limits) -> io::Result<()> {
+    handler.check()?;
+    let bytes_max = limits.body_bytes;
+    match handler.largest_body() {
+        Some(bytes) if bytes > bytes_max => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!(
+                "a route allows bodies of {bytes} bytes, and the server only {bytes_max}: raise \
+                 `Limits::body_bytes`"
+            ),
+        )),
+        _ => Ok(()),
     }
 }
 

@@ -225,7 +225,10 @@ fn problem_details_are_one_line() {
         (
             long,
             431,
-            r#"{"title":"Request Header Fields Too Large","detail":"header line too long","status":431}"#,
+            concat!(
+                r#"{"title":"Request Header Fields Too Large","detail":"header line too long","#,
+                r#""status":431}"#
+            ),
         ),
     ] {
         let answer = server.client().ask(request);
