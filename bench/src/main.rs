@@ -5,8 +5,8 @@
 //! `load` asks them, on straightline's own fibers; `bench` goes round by round and `report` prints
 //! the results. `micro` measures single operations of the scheduler. `cost` counts the instructions
 //! of a request and compares them with a record. `files` measures files beside nginx, `proxy`
-//! proxies beside nginx and `HAProxy`, and `tls` TLS. `json`, `multipart`, `websocket`, `sse` (event
-//! streams) and `dispatch` (routers) measure the parts of the kit beside those of frameworks.
+//! proxies beside nginx and `HAProxy`, and `tls` TLS. `json`, `multipart`, `websocket`, `sse`
+//! (event streams) and `dispatch` (routers) measure the kit beside frameworks.
 
 #![deny(unsafe_op_in_unsafe_fn)]
 

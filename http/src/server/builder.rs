@@ -502,9 +502,9 @@ impl ServerBuilder {
     /// # Errors
     ///
     /// An invalid address, or none; an address in use; any other error of a bind, with the address
-    /// in the message. A mistake in the handler ([`Handler::check`]), such as routes that contradict
-    /// each other; a route that allows [longer bodies](Handler::largest_body). A
-    /// [driver](Self::driver) that does not exist ([`Config::check`](straightline_sched::Config::check)).
+    /// in the message. A mistake in the handler ([`Handler::check`]), such as contradicting routes;
+    /// a route that allows [longer bodies](Handler::largest_body). A [driver](Self::driver) that
+    /// does not exist ([`Config::check`](straightline_sched::Config::check)).
     pub fn build<H>(self, handler: H) -> io::Result<Server>
     where
         H: for<'r> Handler<'r> + Shareable + 'static,
