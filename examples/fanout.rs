@@ -13,7 +13,7 @@ use std::time::Duration;
 use clap::Parser;
 use straightline::net::TcpStream;
 use straightline::sched::{self, sync::mpsc};
-use straightline::{IntoResponse, Request, Response, ShutdownReport, StatusCode};
+use straightline::{IntoResponse, Method, Request, Response, ShutdownReport, StatusCode};
 use straightline_examples::{ServerArgs, logger, run};
 
 #[derive(Parser)]
@@ -64,6 +64,9 @@ fn answer(request: &Request, upstreams: &[SocketAddr], deadline: Duration) -> Re
     }
     if path != "/" {
         return StatusCode::NOT_FOUND.into_response();
+    }
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Response::method_not_allowed(&[Method::GET, Method::HEAD]);
     }
     match sched::deadline(deadline, || first_three(upstreams)) {
         Ok(answers) if answers.len() == 3 => answers.concat().into_response(),

@@ -29,6 +29,26 @@
 //! [`sched`] has the details. With `STRAIGHTLINE_TRIPWIRE=1` in the environment such waits are
 //! reported.
 //!
+//! # Features
+//!
+//! Beside the server, without a feature: [`sched`] (fibers), [`net`] (sockets), [`fs`] and
+//! [`process`] (files and programs, which block the fiber alone), [`sse`] (event streams), and the
+//! parts of [`web`] that need no other crate.
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `web` | the kit: `web::Router`, JSON, forms, cookies, files, compression; each also alone, see [`web`] |
+//! | `testing` | `testing::Client`, for the tests of a program |
+//! | `websocket`, `websocket-deflate` | `websocket`, and compressed messages |
+//! | `client` | `client::Client`: calls to other servers, retries, hedging; with `json` also JSON |
+//! | `proxy` | `proxy::Proxy`: a reverse proxy |
+//! | `tls-aws-lc` or `tls` | HTTPS, of the server and of the client; each needs a C compiler |
+//! | `zstd` | zstd for compression; needs a C compiler |
+//! | `tracing` | `sched::tracing`: spans that follow the fiber |
+//! | `tokio-io`, `futures-io` | `compat`: asynchronous crates over our streams |
+//!
+//! Databases are a crate of their own, `straightline-db`.
+//!
 //! # Bodies
 //!
 //! The [`Body`] of a request is a [`Read`](std::io::Read) that reads directly from the connection:

@@ -92,7 +92,10 @@ fn go_on_with(connection: &Connection, mut resting: Box<Resting>) -> io::Result<
 /// Sends what there is, until the response rests or is over.
 fn step(link: &Link, resting: &mut Resting) -> io::Result<Step> {
     loop {
-        if send_pieces(link, resting)? || link.host.is_draining() {
+        // This comes first: what was published before the drain is sent, also if the drain began
+        // while an earlier piece was on its way.
+        let is_draining = link.host.is_draining();
+        if send_pieces(link, resting)? || is_draining {
             if resting.is_chunked() {
                 link.output.buffer().end_chunks(&[]);
             }
@@ -104,7 +107,7 @@ fn step(link: &Link, resting: &mut Resting) -> io::Result<Step> {
             send(link, resting, &beat)?;
             continue;
         }
-        if resting.arm() {
+        if resting.arm() && !link.host.is_draining() {
             wake_at(resting.beat_at());
             return Ok(Step::Rest);
         }

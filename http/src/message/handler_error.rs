@@ -21,11 +21,11 @@ use crate::body_error::BodyError;
 /// use straightline::{HandlerError, IntoResponse, Request, StatusCode, fs};
 ///
 /// fn total(request: &mut Request) -> Result<String, HandlerError> {
-///     let Some(name) = request.query() else {
-///         return Err((StatusCode::BAD_REQUEST, "which file?\n").into_response().into());
-///     };
+///     if request.path() != "/total" {
+///         return Err(StatusCode::NOT_FOUND.into_response().into());
+///     }
 ///     let mut total = 0;
-///     for line in fs::read_to_string(name)?.lines() {
+///     for line in fs::read_to_string("/var/lib/shop/totals")?.lines() {
 ///         total += line.parse::<u64>()?;
 ///     }
 ///     Ok(format!("{total}\n"))

@@ -17,7 +17,7 @@
 //!   `Host` is the client's ([`HostPolicy`]); `Via`, `Forwarded` and `X-Forwarded-For`, `-Host`
 //!   and `-Proto` are written anew ([`ForwardedPolicy`]).
 //! - The body, both ways, in flat memory, as it arrives. Its framing is written anew on both sides,
-//!   and no byte of a head is copied that says where a body ends. A body of at most 16 KiB and
+//!   and the fields that say where a body ends are never copied. A body of at most 16 KiB and
 //!   known length is read before an upstream is chosen.
 //! - Trailers, both ways, except those that RFC 9110 section 6.5.1 forbids.
 //! - The status and the fields of the response, the `Date` too. The reason phrase is the usual one
@@ -27,6 +27,13 @@
 //!   HTTP/1.1.
 //! - Upgrades to `websocket`, and to what else [`ProxyBuilder::upgrades`] allows. CONNECT and TRACE
 //!   are answered with a 405.
+//!
+//! # Behind a router
+//!
+//! `Router::mount("/shop", proxy)` passes the path on without `/shop`; the route
+//! `route("/shop/{*path}", any(proxy))` passes it on whole. A `Location` of the upstream is not rewritten.
+//! The server's own limits apply in front of the proxy: for bodies of more than 2 MiB, raise
+//! [`Limits::body_bytes`](crate::Limits::body_bytes).
 //!
 //! # What fails
 //!
@@ -41,7 +48,7 @@
 //!   has left yet, the client gets a 502.
 //! - If the response comes before the whole request is sent, the client gets it. The upload goes on
 //!   until the response ends, and then the upstream's connection is closed.
-//! - If no upstream is well, or all of them have [`ProxyLimits::connections`] requests: 503.
+//! - If no upstream is healthy, or all of them have [`ProxyLimits::connections`] requests: 503.
 //!
 //! If the client disconnects, the connection to the upstream is closed. The handler's own timeout
 //! and deadlines around it apply as well: they unwind, and the connection is closed.

@@ -29,7 +29,7 @@
 //! |---|---|---|
 //! | [a message](Endpoint::message_bytes), and [a frame](Endpoint::frame_bytes) | 1 MiB | 1009 |
 //! | [the queue of a client](Endpoint::send_queue_bytes) | 64 KiB | the [policy](SlowReceiver) |
-//! | Pongs that wait | one | the newest Ping counts |
+//! | Pongs that wait | one | a newer Ping replaces one that is not answered yet |
 //! | [silence](Endpoint::idle_timeout) | 60 s; [Ping](Endpoint::ping_interval) after 25 s | 1008 |
 //! | [a client that takes nothing](Endpoint::write_timeout) | 30 s | disconnected |
 //! | [the answer to a Close frame](Endpoint::close_timeout) | 5 s | disconnected |

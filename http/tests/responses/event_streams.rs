@@ -467,6 +467,41 @@ fn a_stream_has_no_deadline_and_takes_no_place_among_the_requests() {
 }
 
 #[test]
+fn a_drain_that_begins_while_an_event_is_on_its_way_loses_none() {
+    for has_another in [false, true] {
+        let feed = Feed::with_settings(&FeedSettings::default().with_bytes(16 << 20));
+        let counters = simulated_to_its_end(
+            |builder| builder.drain_timeout(secs(60)),
+            {
+                let feed = feed.clone();
+                move || news(&feed)
+            },
+            move |address, handle| {
+                let mut client = Simulated::connect(address);
+                client.send(EVENTS);
+                sched::sleep(secs(1));
+                // More than the buffers of both sides take.
+                let large = "x".repeat(8_000_000);
+                feed.publish(&Event::new(large.clone()));
+                sched::sleep(secs(1));
+                if has_another {
+                    feed.publish(&Event::new("last"));
+                }
+                handle.shutdown();
+                sched::sleep(secs(1));
+                let (text, time) = client.rest();
+                let mut data = text.lines().filter_map(|line| line.strip_prefix("data: "));
+                assert!(data.next() == Some(&large), "{} bytes", text.len());
+                assert_eq!(data.next(), has_another.then_some("last"));
+                assert!(text.ends_with("\r\n0\r\n\r\n"), "the end is in order");
+                assert_between(time, secs(3), secs(20));
+            },
+        );
+        assert_eq!((counters.drained, counters.force_closed), (1, 0), "{has_another}");
+    }
+}
+
+#[test]
 fn a_forced_end_cancels_streams_and_reports_them() {
     let (feed, log) = (Feed::new(), Log::default());
     let observer = log.observer();

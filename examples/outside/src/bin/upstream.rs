@@ -9,7 +9,11 @@ use straightline::{IntoResponse, Request, Response, Server, StatusCode, sched};
 const LIMIT: Duration = Duration::from_secs(2);
 
 fn ask(client: &Client, url: &str) -> Result<String, ureq::Error> {
-    client.get(url).call()?.body_mut().read_to_string()
+    let mut response = client.get(url).call()?;
+    if !response.status().is_success() {
+        return Err(ureq::Error::StatusCode(response.status().as_u16()));
+    }
+    response.body_mut().read_to_string()
 }
 
 fn relay(request: &mut Request, client: &Client, upstream: &str) -> Response {

@@ -22,6 +22,10 @@ fn the_answer_of_the_upstream_is_relayed() {
                     let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
                     stream.write_all(answer).expect("it reads");
                 }
+                request if request.starts_with(b"GET /error ") => {
+                    let answer = b"HTTP/1.1 500 Oops\r\nContent-Length: 5\r\n\r\nhello";
+                    stream.write_all(answer).expect("it reads");
+                }
                 _ => drop(stream),
             }
         }
@@ -30,6 +34,7 @@ fn the_answer_of_the_upstream_is_relayed() {
         let program = Process::program(name, &[&url]);
         assert_eq!(get(&program.address, "/good?a").1, "HELLO", "{name}");
         assert_eq!(status(&get(&program.address, "/bad").0), "502", "{name}");
+        assert_eq!(status(&get(&program.address, "/error").0), "502", "{name}");
         assert_eq!(status(&get(&program.address, "/silent").0), "504", "{name}");
         program.stop();
     }
