@@ -339,7 +339,7 @@ const OF_THE_MESSAGE: [&[u8]; 3] = [b"content-length", b"transfer-encoding", b"h
 
 /// Other fields that must be known before the body is handled. If a client sends one as a trailer,
 /// it is ignored.
-const OF_THE_HEAD: [&[u8]; 33] = [
+const OF_THE_HEAD: [&[u8]; 40] = [
     // About the connection.
     b"connection",
     b"keep-alive",
@@ -347,6 +347,14 @@ const OF_THE_HEAD: [&[u8]; 33] = [
     b"te",
     b"trailer",
     b"upgrade",
+    b"http2-settings",
+    b"proxy-authentication-info",
+    b"via",
+    // About the client, as proxies tell it.
+    b"forwarded",
+    b"x-forwarded-for",
+    b"x-forwarded-host",
+    b"x-forwarded-proto",
     // About the handling of the request.
     b"cache-control",
     b"expect",

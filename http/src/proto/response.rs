@@ -157,7 +157,7 @@ fn parse_head(
         line = end + 2;
     }
     let body = framing.body(status, minor, is_head)?;
-    let keep_alive = if minor == 0 { framing.keep_alive } else { !framing.close };
+    let keep_alive = (minor > 0 || framing.keep_alive) && !framing.close;
     Ok(ReceivedHead {
         status,
         fields,

@@ -23,9 +23,10 @@ use super::outgoing::Outgoing;
 use super::pool::Pool;
 use super::request_head::{HeadParts, SentBody};
 use super::respond::Reply;
-use super::shared::{Reuse, Shared};
+use super::shared::Shared;
 use super::upload::{Upload, UploadError};
 use super::upstreams::Permit;
+use crate::config::OnDisconnect;
 use crate::message::{Request, Response};
 use crate::proto::ReceivedHead;
 
@@ -69,7 +70,7 @@ impl<'x> Exchange<'x> {
     pub(super) fn run(self) -> Result<Response, Failure> {
         let upstreams = &self.shared.upstreams;
         let is_replayable = self.outgoing.is_replayable(self.request.method());
-        let mut reuse = if is_replayable { Reuse::Yes } else { Reuse::Checked };
+        let mut may_reuse = true;
         let (mut tried, mut attempts) = (0, 0);
         loop {
             let permit = match upstreams.choose(tried) {
@@ -80,7 +81,7 @@ impl<'x> Exchange<'x> {
                 }
             };
             permit.upstream().counted.requests.fetch_add(1, Ordering::Relaxed);
-            let connection = self.shared.connection(self.pool, permit.index(), reuse);
+            let connection = self.shared.connection(self.pool, permit.index(), may_reuse);
             let (connection, was_idle) = match connection {
                 Ok(connection) => connection,
                 Err(error) => {
@@ -96,9 +97,9 @@ impl<'x> Exchange<'x> {
             };
             match self.attempt(connection, &permit) {
                 Ok(answered) => return Ok(self.respond(answered, permit)),
-                Err((_, true)) if was_idle && is_replayable && reuse != Reuse::No => {
+                Err((_, true)) if was_idle && is_replayable && may_reuse => {
                     permit.record_retry();
-                    reuse = Reuse::No;
+                    may_reuse = false;
                 }
                 Err((failure, _)) => {
                     if failure.is_of_upstream() {
@@ -226,6 +227,9 @@ impl<'x> Exchange<'x> {
                 let more = match &mut wait {
                     Some(wait) => HeadWait::fill(wait, stream, input),
                     None if input.is_drained() => {
+                        if self.shared.on_disconnect == OnDisconnect::Cancel {
+                            self.request.link().watch();
+                        }
                         let ready = select(&[&stream.ready(Interest::Read), &upload]);
                         match ready.map_err(|error| Failure::Broken(error.into())) {
                             Ok(0) => {
@@ -264,7 +268,6 @@ impl<'x> Exchange<'x> {
     }
 
     fn respond(self, answered: Answered, permit: Permit) -> Response {
-        permit.record_success();
         let Answered { head, connection, upload } = answered;
         let Self { shared, pool, request, upgrade, .. } = self;
         let upload = upload.filter(|upload| !upload.is_complete());

@@ -59,11 +59,16 @@ impl ForwardedPolicy {
         if matches!(self.kind, Kind::Untouched) {
             return false;
         }
+        // Programs behind CGI and its heirs cannot tell `X_Forwarded_For` from `X-Forwarded-For`.
+        let is = |other: &str| {
+            let same = |(a, b): (u8, u8)| a.eq_ignore_ascii_case(&b) || (a, b) == (b'_', b'-');
+            name.bytes().zip(other.bytes()).all(same)
+        };
         match name.len() {
-            9 => name.eq_ignore_ascii_case(FORWARDED),
-            15 => name.eq_ignore_ascii_case("X-Forwarded-For"),
-            16 => name.eq_ignore_ascii_case("X-Forwarded-Host"),
-            17 => name.eq_ignore_ascii_case("X-Forwarded-Proto"),
+            9 => is(FORWARDED),
+            15 => is("X-Forwarded-For"),
+            16 => is("X-Forwarded-Host"),
+            17 => is("X-Forwarded-Proto"),
             _ => false,
         }
     }

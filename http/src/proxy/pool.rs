@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use straightline_net::Transport;
-use straightline_sched::{Interest, now};
+use straightline_sched::now;
 
 use super::connection::{INPUT_BYTES, UpstreamConnection};
 use super::upstreams::Upstreams;
@@ -52,14 +52,15 @@ impl Pool {
         }
     }
 
-    /// An idle connection to that upstream. One whose upstream has closed it is found by its event,
-    /// without a system call; with `is_checked`, also by a call. Not a yield point.
-    pub(super) fn take(&self, index: usize, is_checked: bool) -> Option<UpstreamConnection> {
+    /// An idle connection to that upstream on which nothing has arrived. Not a yield point.
+    pub(super) fn take(&self, index: usize) -> Option<UpstreamConnection> {
+        let now = now();
         loop {
             // The borrow ends here: to drop a stream may be code of the program.
             let idle = self.idle[index].borrow_mut().pop_back()?;
             self.upstreams.all()[index].counted.idle.fetch_sub(1, Ordering::Relaxed);
-            if is_quiet(&*idle.stream, is_checked) {
+            let is_old = now.saturating_duration_since(idle.since) >= self.idle_time;
+            if !is_old && is_quiet(&*idle.stream) {
                 let mut connection = UpstreamConnection::new(idle.stream, self.buffer());
                 connection.input.expect_nothing();
                 return Some(connection);
@@ -160,16 +161,11 @@ impl Drop for Pool {
 }
 
 /// Whether nothing has arrived on an idle connection, neither bytes nor its end. Bytes would be
-/// taken for the response to the next request.
-fn is_quiet(stream: &dyn Transport, is_checked: bool) -> bool {
-    match stream.arm(Interest::Read) {
-        Ok(true) if !is_checked => true,
-        Ok(_) => {
-            let read = stream.try_read(&mut [0]);
-            matches!(read, Err(error) if error.kind() == ErrorKind::WouldBlock)
-        }
-        Err(_) => false,
-    }
+/// taken for the response to the next request. Only a read can tell: of bytes behind a read that
+/// filled its buffer no event comes.
+fn is_quiet(stream: &dyn Transport) -> bool {
+    let read = stream.try_read(&mut [0]);
+    matches!(read, Err(error) if error.kind() == ErrorKind::WouldBlock)
 }
 
 /// How many buffers a shard keeps. Arbitrary: 2 MiB.

@@ -16,6 +16,7 @@ use super::connection::UpstreamConnection;
 use super::download::{Download, DownloadError};
 use super::failure::Failure;
 use super::hop_by_hop::ConnectionNames;
+use super::keeper;
 use super::pool::Pool;
 use super::shared::Shared;
 use super::tunnel;
@@ -24,6 +25,7 @@ use super::upstreams::Permit;
 use crate::config::OnDisconnect;
 use crate::message::{BodyWriter, IntoResponse, Request, Response, ResponseBody, UpstreamError};
 use crate::proto::{ReceivedBody, ReceivedHead};
+use crate::wire::Expectation;
 
 /// What the response needs of the exchange; the head is still in the connection's input.
 pub(super) struct Reply {
@@ -46,12 +48,12 @@ impl Reply {
         let received = self.take(head.end + whole.unwrap_or(0));
         let mut response = match whole {
             Some(0) => {
-                self.end(is_reusable(head));
+                self.end(is_reusable(head), request);
                 empty(head, request.method())
             }
             Some(_) => {
                 let body = received.slice(head.end..);
-                self.end(is_reusable(head));
+                self.end(is_reusable(head), request);
                 in_memory(head, body, &received)
             }
             None => self.streamed(head),
@@ -60,13 +62,13 @@ impl Reply {
         response.push_foreign_fields(foreign_fields(head, &received));
         if head.status == StatusCode::UPGRADE_REQUIRED {
             // RFC 9110 section 15.5.22: the response names the protocol, in a field of this hop.
-            for value in head.headers(&received).all("upgrade") {
-                if let Ok(value) = HeaderValue::from_bytes(value) {
-                    response.push_field(header::UPGRADE, value);
-                    let upgrade = HeaderValue::from_static("upgrade");
-                    response.push_field(header::CONNECTION, upgrade);
-                }
+            let values = head.headers(&received).all("upgrade");
+            let mut values =
+                values.filter_map(|value| HeaderValue::from_bytes(value).ok()).peekable();
+            if values.peek().is_some() {
+                response.push_field(header::CONNECTION, HeaderValue::from_static("upgrade"));
             }
+            values.for_each(|value| response.push_field(header::UPGRADE, value));
         }
         response
     }
@@ -80,6 +82,7 @@ impl Reply {
             self.permit.record_failure(&io::Error::new(io::ErrorKind::InvalidData, message));
             return Failure::Unexpected(message).into_response();
         }
+        self.permit.record_success();
         let idle = self.shared.timeouts.upgraded;
         let mut response = Response::upgrade(protocol, move |client| {
             let Self { pool, connection, permit, .. } = self;
@@ -100,11 +103,13 @@ impl Reply {
 
     /// The response has arrived whole: the connection is idle, or closed if another request must
     /// not be sent on it.
-    fn end(self, is_reusable: bool) {
-        let Self { pool, permit, connection, upload, .. } = self;
+    fn end(self, is_reusable: bool, request: &Request) {
+        let Self { shared, pool, permit, connection, upload } = self;
+        permit.record_success();
         // Bytes behind a response are not to be taken for the next one.
         if is_reusable && upload.is_none() && connection.input.is_empty() {
             pool.put(permit.index(), connection);
+            keeper::ensure(&shared, &pool, request);
         }
     }
 
@@ -138,7 +143,9 @@ impl Reply {
         };
         let UpstreamConnection { stream, input } = &mut self.connection;
         let stream = &**stream;
-        let passed = match &mut self.upload {
+        // A client that was not asked for its body may send none: nothing waits for it.
+        let is_coming = request.link().exchange.expectation() == Expectation::None;
+        let passed = match self.upload.as_mut().filter(|_| is_coming) {
             None => download.run(stream, input, body, before_wait),
             Some(upload) => sched::scope(|scope| {
                 let up = scope.spawn(|| {
@@ -162,7 +169,7 @@ impl Reply {
         match passed {
             Ok(()) => {
                 self.upload = self.upload.filter(|upload| !upload.is_complete());
-                self.end(is_reusable);
+                self.end(is_reusable, request);
                 Ok(())
             }
             Err(DownloadError::Client(error)) => Err(error),

@@ -43,11 +43,9 @@ impl Shared {
         &self,
         pool: &Rc<Pool>,
         index: usize,
-        reuse: Reuse,
+        may_reuse: bool,
     ) -> io::Result<(UpstreamConnection, bool)> {
-        if reuse != Reuse::No
-            && let Some(connection) = pool.take(index, reuse == Reuse::Checked)
-        {
+        if may_reuse && let Some(connection) = pool.take(index) {
             return Ok((connection, true));
         }
         let upstream = &self.upstreams.all()[index];
@@ -64,15 +62,6 @@ impl Shared {
             Err(io::Error::new(ErrorKind::TimedOut, message))
         })
     }
-}
-
-/// Whether an idle connection may be taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reuse {
-    No,
-    Yes,
-    /// If a system call finds it open: for a request that cannot be sent again.
-    Checked,
 }
 
 /// TCP, without delays for small pieces.

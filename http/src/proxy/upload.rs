@@ -12,6 +12,7 @@ use straightline_net::Transport;
 use straightline_sched::now;
 
 use super::connection::send_all;
+use super::hop_by_hop::ConnectionNames;
 use crate::body_error::BodyError;
 use crate::message::Request;
 use crate::proto::put_chunk_size;
@@ -110,7 +111,11 @@ impl Upload {
     fn put_last_chunk(&mut self, request: &Request) {
         self.buffer.clear();
         self.buffer.extend_from_slice(b"0\r\n");
+        let connection = ConnectionNames::of(request.headers());
         for (name, value) in request.trailers() {
+            if connection.has(name) {
+                continue;
+            }
             self.buffer.extend_from_slice(&[name.as_bytes(), b": ", value, LINE_END].concat());
         }
         self.buffer.extend_from_slice(LINE_END);

@@ -88,14 +88,29 @@ impl Upstreams {
         emit(self.observer.as_deref(), event);
     }
 
-    /// The upstream that gets a request; `tried` has a bit for each that has failed it already.
+    /// The upstream that gets a request; `tried` has a bit for each that has failed it already. If
+    /// all others are ill, an ejected one gets it: what it still can serve is better than nothing.
     pub(super) fn choose(self: &Arc<Self>, tried: u64) -> Result<Permit, Failure> {
+        let usable = |upstream: &Upstream| upstream.is_usable(self);
+        let (mut best, mut is_busy) = self.least_busy(tried, usable);
+        if best.is_none() && !is_busy && tried == 0 {
+            (best, is_busy) = self.least_busy(0, |upstream| !upstream.is_ill());
+        }
+        match best.and_then(|index| self.permit(index)) {
+            Some(permit) => Ok(permit),
+            None if is_busy || best.is_some() => Err(Failure::Busy),
+            None => Err(Failure::NoUpstream),
+        }
+    }
+
+    /// The upstream with the fewest requests in flight, and whether one has as many as it may have.
+    fn least_busy(&self, tried: u64, may: impl Fn(&Upstream) -> bool) -> (Option<usize>, bool) {
         let count = self.all.len();
         let first = if count == 1 { 0 } else { self.next.fetch_add(1, Ordering::Relaxed) % count };
         let (mut best, mut is_busy) = (None, false);
         for index in (first..count).chain(0..first) {
             let upstream = &self.all[index];
-            if tried & (1 << index) != 0 || !upstream.is_usable(self) {
+            if tried & (1 << index) != 0 || !may(upstream) {
                 continue;
             }
             let in_flight = upstream.in_flight.load(Ordering::Relaxed);
@@ -105,11 +120,7 @@ impl Upstreams {
                 best = Some((index, in_flight));
             }
         }
-        match best.and_then(|(index, _)| self.permit(index)) {
-            Some(permit) => Ok(permit),
-            None if is_busy || best.is_some() => Err(Failure::Busy),
-            None => Err(Failure::NoUpstream),
-        }
+        (best.map(|(index, _)| index), is_busy)
     }
 
     /// A request in flight to that upstream, unless it has as many as it may have.

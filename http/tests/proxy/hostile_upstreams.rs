@@ -158,7 +158,9 @@ fn a_connection_is_used_again_only_behind_a_clear_end() {
 
 #[test]
 fn bytes_on_an_idle_connection_are_not_the_next_response() {
-    let upstream = scripted(|peer, number| {
+    let (sent, is_sent) = std::sync::mpsc::channel();
+    let sent = std::sync::Mutex::new(sent);
+    let upstream = scripted(move |peer, number| {
         let answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
         while peer.read_head() {
             peer.write(answer);
@@ -166,6 +168,7 @@ fn bytes_on_an_idle_connection_are_not_the_next_response() {
                 // Not at once: it comes when the connection is idle.
                 std::thread::sleep(std::time::Duration::from_millis(50));
                 peer.write("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison");
+                sent.lock().expect("no panic").send(()).expect("the test waits");
                 peer.read_to_end();
             }
         }
@@ -174,11 +177,32 @@ fn bytes_on_an_idle_connection_are_not_the_next_response() {
     let running = serve(proxy.clone());
     let mut client = running.client();
     assert_eq!(client.get("/").text(), "hi");
-    std::thread::sleep(std::time::Duration::from_millis(200));
+    is_sent.recv().expect("the upstream goes on");
     for _ in 0..3 {
         assert_eq!(client.get("/").text(), "hi");
     }
     assert_eq!(proxy.metrics().upstreams[0].connected, 2);
+}
+
+#[test]
+fn bytes_behind_a_response_that_filled_a_read_are_not_the_next_one() {
+    // The sizes of the proxy's reads: behind a read that filled its buffer no event comes.
+    for whole in [1 << 15, 1 << 16, 3 << 15] {
+        let upstream = scripted(move |peer, number| {
+            while peer.read_head() {
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {:05}\r\n\r\n", whole - 42);
+                assert_eq!(head.len(), 42);
+                let poison = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison";
+                let rest = if number == 0 { poison } else { "" };
+                peer.write(&(head + &"a".repeat(whole - 42) + rest));
+            }
+        });
+        let running = serve(quiet(Proxy::builder().upstream(&upstream.address)));
+        for _ in 0..3 {
+            let body = running.client().get("/").text().to_owned();
+            assert!(body.len() == whole - 42 && body.starts_with("aaa"), "{} bytes", body.len());
+        }
+    }
 }
 
 #[test]

@@ -212,6 +212,40 @@ fn a_client_that_expects_a_100_gets_it_from_the_upstream() {
 }
 
 #[test]
+fn an_early_answer_to_a_client_that_expects_a_100_arrives_whole() {
+    let upstream = scripted(|peer, _| {
+        assert!(peer.read_head());
+        let head = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 100000\r\n\r\n";
+        peer.write(&(head.to_owned() + &"x".repeat(10_000)));
+        std::thread::sleep(std::time::Duration::from_millis(20)); // the rest comes later
+        peer.write(&"x".repeat(90_000));
+    });
+    let proxy = serve(proxy_to(&upstream.address));
+    let mut client = proxy.client();
+    let head =
+        "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 500000\r\n\r\n";
+    let refused = client.ask(head);
+    assert_eq!((refused.status, refused.text().len()), (401, 100_000));
+}
+
+#[test]
+fn trailers_say_no_more_than_heads_may() {
+    let upstream = serve(|request: &mut Request| {
+        request.body().read_to_vec(100).expect("a body");
+        let names: Vec<_> =
+            request.trailers().into_iter().map(|(name, _)| name.to_lowercase()).collect();
+        names.join(" ")
+    });
+    let proxy = in_front_of(&upstream);
+    let answer = proxy.client().ask(
+        "POST / HTTP/1.1\r\nHost: a\r\nConnection: x-hop\r\nTransfer-Encoding: chunked\r\n\r\n\
+         2\r\nhi\r\n0\r\nX-Forwarded-For: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\nVia: 1.1 x\r\n\
+         X-Forwarded-Proto: https\r\nX-Hop: 1\r\nX-Sum: 7\r\n\r\n",
+    );
+    assert_eq!(answer.text(), "x-sum");
+}
+
+#[test]
 fn an_interim_response_is_passed_on_to_a_client_that_knows_such() {
     let upstream = scripted(|peer, _| {
         while peer.read_head() {

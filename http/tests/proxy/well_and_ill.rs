@@ -115,6 +115,27 @@ fn an_upstream_that_fails_is_ejected_and_comes_back() {
 }
 
 #[test]
+fn an_upstream_whose_bodies_end_early_is_ejected() {
+    with_proxy(
+        |proxy| {
+            let ejections = Ejections::default().with_failures(3);
+            proxy.upstream(GOOD).upstream(BAD).ejections(ejections)
+        },
+        |address, proxy| {
+            let _good = simulated_upstream(GOOD, |stream, _| answer_all(stream, "good"));
+            let _bad = simulated_upstream(BAD, move |mut stream, _| {
+                let _ = read_head(&mut stream);
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf");
+            });
+            for _ in 0..20 {
+                ask(address);
+            }
+            assert!(proxy.metrics().upstreams[1].is_ejected);
+        },
+    );
+}
+
+#[test]
 fn as_many_upstreams_are_tried_as_the_limit_says() {
     for (attempts, tried) in [(1, 1), (2, 2), (3, 3), (4, 3)] {
         with_proxy(
