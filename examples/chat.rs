@@ -10,7 +10,10 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::json;
-use straightline::sched::sync::broadcast::{self, TryRecvError};
+use straightline::sched::{
+    self,
+    sync::broadcast::{self, TryRecvError},
+};
 use straightline::web::{Html, RequestExt, Router};
 use straightline::websocket::{CloseCode, Endpoint, Incoming, Message, WebSocket};
 use straightline::{IntoResponse, Problem, Request, Response, StatusCode};
@@ -26,6 +29,8 @@ struct Room {
     /// The names, by number: two members may have the same name.
     members: BTreeMap<u64, String>,
     next: u64,
+    /// How often they have changed: a page ignores a list that is older than the one it has.
+    changes: u64,
     news: broadcast::Sender<Message>,
 }
 
@@ -39,7 +44,8 @@ struct Member {
 }
 
 impl Rooms {
-    /// No fiber waits while it holds the lock.
+    /// No fiber waits while it holds the lock: news are sent behind it, because that is a yield
+    /// point.
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Room>> {
         self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -52,6 +58,7 @@ impl Rooms {
         let entry = rooms.entry(room.clone()).or_insert_with(|| Room {
             members: BTreeMap::new(),
             next: 0,
+            changes: 0,
             news: broadcast::channel(NEWS_MAX).0,
         });
         if entry.members.len() >= MEMBERS_MAX {
@@ -60,27 +67,46 @@ impl Rooms {
         let (number, news) = (entry.next, entry.news.subscribe());
         entry.next += 1;
         entry.members.insert(number, name.clone());
-        entry.tell_members();
+        let members = entry.members();
+        drop(rooms);
+        members.tell();
         Some(Member { rooms: self.clone(), room, name, number, news })
     }
 }
 
 impl Room {
-    fn tell(&self, what: &serde_json::Value) {
-        // An error says that the room is empty.
-        let _ = self.news.send(Message::from(what.to_string()));
+    fn news(&self, what: &serde_json::Value) -> News {
+        News { sender: self.news.clone(), message: Message::from(what.to_string()) }
     }
 
-    fn tell_members(&self) {
-        self.tell(&json!({"members": self.members.values().collect::<Vec<_>>()}));
+    /// Who is there, behind a change.
+    fn members(&mut self) -> News {
+        self.changes += 1;
+        let members: Vec<_> = self.members.values().collect();
+        self.news(&json!({"members": members, "change": self.changes}))
+    }
+}
+
+/// A message for a room.
+struct News {
+    sender: broadcast::Sender<Message>,
+    message: Message,
+}
+
+impl News {
+    fn tell(self) {
+        let _ = self.sender.send(self.message); // an error says that the room is empty
     }
 }
 
 impl Member {
     fn say(&self, text: &str) {
-        if let Some(room) = self.rooms.lock().get(&self.room) {
-            room.tell(&json!({"name": self.name, "text": text}));
+        let said = json!({"name": self.name, "text": text});
+        let news = self.rooms.lock().get(&self.room).map(|room| room.news(&said));
+        if let Some(news) = news {
+            news.tell();
         }
+        sched::yield_now(); // the others read before this member says more
     }
 
     fn converse(&self, mut socket: WebSocket) -> io::Result<()> {
@@ -112,9 +138,11 @@ impl Drop for Member {
         room.members.remove(&self.number);
         if room.members.is_empty() {
             rooms.remove(&self.room);
-        } else {
-            room.tell_members();
+            return;
         }
+        let members = room.members();
+        drop(rooms);
+        members.tell();
     }
 }
 

@@ -2,6 +2,7 @@
 
 const element = (id) => document.getElementById(id);
 let socket;
+let latest = 0; // the number of the list of members that is shown
 
 // Names and messages are text, whatever is in them: they never become markup.
 function item(text) {
@@ -16,8 +17,10 @@ function showState(text, isOpen) {
   element('say').querySelector('button').disabled = !isOpen;
 }
 
-function hear({ members, name, text }) {
+function hear({ members, change, name, text }) {
   if (members) {
+    if (change < latest) return;
+    latest = change;
     element('members').replaceChildren(...members.map(item));
   } else {
     element('messages').append(item(`${name}: ${text}`));
@@ -33,6 +36,7 @@ element('join').onsubmit = (event) => {
   const query = new URLSearchParams({ name: element('name').value });
   const own = new WebSocket(`${scheme}://${location.host}${path}?${query}`);
   socket = own;
+  latest = 0;
   element('messages').replaceChildren();
   element('members').replaceChildren();
   showState('joining', false);

@@ -58,7 +58,7 @@ impl EventStream {
     ///
     /// Not a yield point.
     pub fn heartbeat(mut self, heartbeat: Duration) -> Self {
-        self.heartbeat = heartbeat.max(HEARTBEAT_MIN);
+        self.heartbeat = heartbeat.clamp(HEARTBEAT_MIN, HEARTBEAT_MAX);
         self
     }
 
@@ -140,3 +140,6 @@ const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering")
 
 /// A shorter time would keep the thread busy with heartbeats.
 const HEARTBEAT_MIN: Duration = Duration::from_millis(1);
+
+/// A century: so much can be added to a time.
+const HEARTBEAT_MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);

@@ -117,6 +117,7 @@ impl Conversation {
                 FrameKind::Text => FrameKind::CompressedText,
                 _ => FrameKind::CompressedBinary,
             };
+            drop(payload); // the wait for the client needs the compressed bytes alone
             return self.writer.send(kind, compressed);
         }
         self.writer.send(kind, payload)

@@ -216,7 +216,8 @@ impl Partial {
         let needed = self.bytes.len() + payload.len();
         if needed > self.bytes.capacity() {
             let doubled = needed.max(self.bytes.capacity() * 2);
-            let capacity = doubled.min(needed.saturating_add(left));
+            // More frames may follow, of a byte each.
+            let capacity = if goes_on { doubled } else { doubled.min(needed.saturating_add(left)) };
             self.bytes.reserve_exact(capacity - self.bytes.len());
         }
         self.bytes.extend_from_slice(payload);
@@ -263,7 +264,7 @@ fn protocol_error(what: &'static str) -> Violation {
     Violation { code: CloseCode::PROTOCOL_ERROR, what }
 }
 
-const INVALID_TEXT: Violation =
+pub(super) const INVALID_TEXT: Violation =
     Violation { code: CloseCode::INVALID_TEXT, what: "a text that is not UTF-8" };
 
 /// RFC 6455 section 5.5.

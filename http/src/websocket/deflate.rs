@@ -65,6 +65,7 @@ pub(super) fn inflate(bytes: &[u8], bytes_max: usize) -> Result<Vec<u8>, Violati
         let mut message = Vec::new();
         inflate_part(inflater, bytes, &mut message, bytes_max)?;
         inflate_part(inflater, &TAIL, &mut message, bytes_max)?;
+        message.shrink_to_fit();
         Ok(message)
     })
 }

@@ -10,9 +10,11 @@ use std::mem;
 use std::rc::Rc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use straightline_sched::turn_start;
 
-use super::decoder::{Decoder, Item};
+use super::decoder::{Decoder, INVALID_TEXT, Item};
+use super::message::{Message, Text};
 use super::settings::FrameLimits;
 use super::violation::Violation;
 use crate::control::Held;
@@ -119,9 +121,54 @@ impl Reader {
             bytes if !held.try_grow_to(bytes) => return Err(ReadFault::ShortOfMemory),
             _ => {}
         }
-        Ok(result)
+        drop(held);
+        let (count, item) = result;
+        let item = match item {
+            Some(Item::Message(message)) => Some(Item::Message(self.counted(message)?)),
+            other => other,
+        };
+        Ok((count, item))
+    }
+
+    /// A long message counts as memory of the server for as long as the program has it: many
+    /// clients may send one at the same time, and a compressed one grows only here.
+    fn counted(&self, message: Message) -> Result<Message, ReadFault> {
+        let bytes = match &message {
+            Message::Text(text) => text.len(),
+            Message::Binary(bytes) => bytes.len(),
+        };
+        if bytes < COUNTED_BYTES_MIN {
+            return Ok(message);
+        }
+        let mut held = self.stream.host().memory.none();
+        if !held.try_grow_to(bytes) {
+            return Err(ReadFault::ShortOfMemory);
+        }
+        let is_text = matches!(message, Message::Text(_));
+        let bytes = Bytes::from_owner(Counted { bytes: message.into_bytes(), _held: held });
+        if !is_text {
+            return Ok(Message::Binary(bytes));
+        }
+        let text = Text::try_from(bytes).map_err(|_| ReadFault::Violation(INVALID_TEXT))?;
+        Ok(Message::Text(text))
     }
 }
+
+/// A message, and its count.
+struct Counted {
+    bytes: Bytes,
+    _held: Held,
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Shorter messages are not counted. Arbitrary: as many as there are clients are a part of what
+/// each of them costs anyway.
+const COUNTED_BYTES_MIN: usize = 64 * 1024;
 
 thread_local! {
     /// The buffer that all conversations of a shard read into, one after the other.

@@ -159,7 +159,8 @@ impl Mail {
 
     /// The shard is about to look.
     pub(super) fn look(&self) {
-        self.is_told.store(false, Ordering::Release);
+        // A read too, so that the look at the messages cannot come before it.
+        self.is_told.swap(false, Ordering::AcqRel);
     }
 
     pub(super) fn shard_id(&self) -> u64 {
