@@ -15,7 +15,8 @@
 //!   [`OffloadPool`](straightline_sched::OffloadPool): the program `sqlite` in `examples/outside`
 //!   and the sample `json_api` show it.
 //!
-//! The feature `tls` adds TLS to both, of `straightline-tls`. In a `Cargo.toml`, beside straightline:
+//! The feature `tls` adds TLS to both, of `straightline-tls`. In a `Cargo.toml`, beside
+//! straightline:
 //! `straightline-db = { path = "../straightline/db", features = ["postgres"] }`.
 //!
 //! ```no_run

@@ -37,7 +37,7 @@
 //!
 //! | feature | what it adds |
 //! |---|---|
-//! | `web` | the kit: `web::Router`, JSON, forms, cookies, files, compression; each also alone, see [`web`] |
+//! | `web` | the kit: routes, JSON, forms, cookies, files, compression; see [`web`] |
 //! | `testing` | `testing::Client`, for the tests of a program |
 //! | `websocket`, `websocket-deflate` | `websocket`, and compressed messages |
 //! | `client` | `client::Client`: calls to other servers, retries, hedging; with `json` also JSON |

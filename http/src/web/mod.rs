@@ -69,8 +69,8 @@
 //!
 //! [`proxy_protocol`]: crate::ServerBuilder::proxy_protocol
 //!
-//! The feature `web` has all of it but `zstd`, which needs a C compiler, and `testing`, which belongs
-//! to the tests of a program.
+//! The feature `web` has all of it but `zstd`, which needs a C compiler, and `testing`, which
+//! belongs to the tests of a program.
 //!
 //! Every error that is the client's fault is a [`Problem`](crate::Problem), so `?` answers it.
 //! Every bound on what a client may send has a default, which the page of the piece tells.
