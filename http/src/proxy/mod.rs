@@ -32,8 +32,8 @@
 //!
 //! `Router::mount("/shop", proxy)` passes the path on without `/shop`; the route
 //! `route("/shop/{*path}", any(proxy))` passes it on whole. A `Location` of the upstream is
-//! not rewritten. The server's own limits apply in front of the proxy: for bodies of more than 2 MiB, raise
-//! [`Limits::body_bytes`](crate::Limits::body_bytes).
+//! not rewritten. The server's own limits apply in front of the proxy: for bodies of more than 2
+//! MiB, raise [`Limits::body_bytes`](crate::Limits::body_bytes).
 //!
 //! # What fails
 //!
