@@ -31,7 +31,7 @@ use crate::body_error::BodyError;
 ///     Ok(format!("{total}\n"))
 /// }
 ///
-/// let mut request = Request::builder().target("/?missing").build()?;
+/// let mut request = Request::builder().target("/total").build()?;
 /// let response = total(&mut request).into_response();
 /// assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
 /// # Ok::<(), straightline::InvalidRequest>(())
