@@ -3,7 +3,8 @@
 //! The server agrees on it only without context takeover in both directions, so nothing is kept
 //! between two messages, and all conversations of a shard share one compressor and one
 //! decompressor. What a client's bytes become is bounded by the limit of a message: a bomb costs
-//! that much for a moment, and ends the conversation.
+//! that much at most until it is found out, and ends the conversation. A message is inflated in one
+//! go, without a yield, and counts as memory of the server from then on.
 
 use std::cell::{Cell, RefCell};
 
