@@ -23,17 +23,22 @@ fn hear(client: &mut WebSocket<TcpStream>) -> Value {
     serde_json::from_str(&message).expect("JSON")
 }
 
+/// The list of members behind the `change`th change of the room.
+fn members(change: u64, names: &[&str]) -> Value {
+    json!({"members": names, "change": change})
+}
+
 #[test]
 fn members_hear_each_other_and_see_who_is_there() {
     let server = Server::start("chat", &["--workers", "2"]);
     let mut ada = join(&server, "lobby", "Ada");
-    assert_eq!(hear(&mut ada), json!({"members": ["Ada"]}));
+    assert_eq!(hear(&mut ada), members(1, &["Ada"]));
     let mut bob = join(&server, "lobby", "Bob");
     for client in [&mut ada, &mut bob] {
-        assert_eq!(hear(client), json!({"members": ["Ada", "Bob"]}));
+        assert_eq!(hear(client), members(2, &["Ada", "Bob"]));
     }
     let mut elsewhere = join(&server, "kitchen", "Cleo");
-    assert_eq!(hear(&mut elsewhere), json!({"members": ["Cleo"]}));
+    assert_eq!(hear(&mut elsewhere), members(1, &["Cleo"]));
     bob.send(Message::text("hello")).expect("the server reads");
     for client in [&mut ada, &mut bob] {
         assert_eq!(hear(client), json!({"name": "Bob", "text": "hello"}));
@@ -42,7 +47,7 @@ fn members_hear_each_other_and_see_who_is_there() {
         {"name": "kitchen", "members": 1}, {"name": "lobby", "members": 2},
     ]));
     drop(bob);
-    assert_eq!(hear(&mut ada), json!({"members": ["Ada"]}));
+    assert_eq!(hear(&mut ada), members(3, &["Ada"]));
 }
 
 #[test]
