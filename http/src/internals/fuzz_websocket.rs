@@ -7,6 +7,8 @@ use tungstenite::Message as OtherMessage;
 use tungstenite::protocol::{Role, WebSocket, WebSocketConfig};
 
 use crate::websocket::{Decoder, FrameLimits, Item, Message, Violation};
+#[cfg(feature = "websocket-deflate")]
+use crate::websocket::{Inflated, Inflation};
 
 /// Tries the bytes of a client. The first byte says how they are cut into pieces.
 ///
@@ -68,6 +70,11 @@ fn decode(frames: &[u8], step: usize, is_compressing: bool) -> (Vec<Item>, Optio
                     assert!(message.len() <= LIMITS.message_bytes);
                     items.push(Item::Message(message));
                 }
+                #[cfg(feature = "websocket-deflate")]
+                Some(Item::Compressed { bytes, .. }) => match inflate(bytes) {
+                    Ok(message) => items.push(Item::Message(message.into())),
+                    Err(violation) => return (items, Some(violation)),
+                },
                 Some(Item::Close(_)) => return (items, None),
                 Some(item) => items.push(item),
                 None => {}
@@ -75,6 +82,24 @@ fn decode(frames: &[u8], step: usize, is_compressing: bool) -> (Vec<Item>, Optio
         }
     }
     (items, None)
+}
+
+/// What a compressed message stands for, within its limits.
+#[cfg(feature = "websocket-deflate")]
+fn inflate(bytes: Vec<u8>) -> Result<Vec<u8>, Violation> {
+    let steps_max = bytes.len() + LIMITS.message_bytes + 10;
+    let mut inflation = Inflation::new(bytes, LIMITS.message_bytes);
+    for _ in 0..steps_max {
+        match inflation.step(|_| true)? {
+            Inflated::Part => {}
+            Inflated::Whole(message) => {
+                assert!(message.len() <= LIMITS.message_bytes);
+                return Ok(message);
+            }
+            Inflated::NoRoom => unreachable!("there is room"),
+        }
+    }
+    unreachable!("no progress")
 }
 
 /// The messages that `tungstenite` finds, up to its first error.

@@ -71,17 +71,18 @@ impl Conversation {
         agreed: &Agreed,
     ) -> Rc<Self> {
         let stream = Rc::new(TriedStream::new(upgraded));
+        let is_compressing = agreed.compression.is_some();
         numbers.opened.bump();
         numbers.open.bump();
         Rc::new(Self {
-            reader: Reader::new(Rc::clone(&stream), settings.limits, agreed.is_compressing),
+            reader: Reader::new(Rc::clone(&stream), settings.limits, is_compressing),
             writer: Writer::new(Rc::clone(&stream), Arc::clone(&settings), Arc::clone(&numbers)),
             stream,
             settings,
             numbers,
             protocol: agreed.protocol,
             #[cfg(feature = "websocket-deflate")]
-            is_compressing: agreed.is_compressing,
+            is_compressing,
             state: Cell::new(State::Open),
             last_ping: Cell::new(turn_start()),
             close_frame: RefCell::new(None),
@@ -146,7 +147,7 @@ impl Conversation {
                 return Ok(Received::Closed);
             }
             let found = match self.reader.next_pending() {
-                Ok(Some(item)) => Found::Item(item),
+                Ok(Some(found)) => found,
                 Ok(None) => {
                     if self.stream.host().is_draining() {
                         self.close(CloseCode::GOING_AWAY, "");
@@ -300,6 +301,8 @@ impl Conversation {
             }
             Item::Ping(payload) if is_open => self.writer.push(FrameKind::Pong, payload),
             Item::Message(_) | Item::Ping(_) | Item::Pong => {}
+            #[cfg(feature = "websocket-deflate")]
+            Item::Compressed { .. } => {} // never: the reader inflates it
             Item::Close(frame) => {
                 // RFC 6455 section 5.5.1: the answer has the same code.
                 let code = frame.code.map(|code| CloseFrame::payload(code, ""));

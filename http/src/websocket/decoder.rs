@@ -9,8 +9,6 @@
 use bytes::Bytes;
 
 use super::close::{CloseCode, CloseFrame};
-#[cfg(feature = "websocket-deflate")]
-use super::deflate::inflate;
 use super::frame::{FrameKind, HEAD_BYTES_MAX, ReceivedHead, unmask};
 use super::message::{Message, Text};
 use super::settings::FrameLimits;
@@ -20,6 +18,12 @@ use super::violation::Violation;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Item {
     Message(Message),
+    /// A message that is to be inflated.
+    #[cfg(feature = "websocket-deflate")]
+    Compressed {
+        is_text: bool,
+        bytes: Vec<u8>,
+    },
     Ping(Bytes),
     Pong,
     Close(CloseFrame),
@@ -179,7 +183,8 @@ impl Decoder {
         match &mut self.message {
             Some(message) if !frame.kind.is_control() => {
                 let left = usize::try_from(frame.length - frame.read).unwrap_or(usize::MAX);
-                message.append(payload, left, !(is_whole && frame.is_last))
+                let bytes_max = self.limits.message_bytes;
+                message.append(payload, left, !(is_whole && frame.is_last), bytes_max)
             }
             _ => {
                 self.control.extend_from_slice(payload);
@@ -200,22 +205,25 @@ impl Decoder {
                 close_frame(&std::mem::take(&mut self.control)).map(Item::Close).map(Some)
             }
             _ if !frame.is_last => Ok(None),
-            _ => {
-                let most = self.limits.message_bytes;
-                self.message.take().map(|message| message.into_message(most)).transpose()
-            }
+            _ => self.message.take().map(Partial::into_item).transpose(),
         }
     }
 }
 
 impl Partial {
     /// Appends bytes of a frame that has `left` more. The buffer grows to twice its size, but not
-    /// beyond what the frame needs. If the message goes on, a text is checked already here, so that
-    /// a fault is told before the rest has come.
-    fn append(&mut self, payload: &[u8], left: usize, goes_on: bool) -> Result<(), Violation> {
+    /// beyond what the frame or the longest message needs. If the message goes on, a text is
+    /// checked already here, so that a fault is told before the rest has come.
+    fn append(
+        &mut self,
+        payload: &[u8],
+        left: usize,
+        goes_on: bool,
+        bytes_max: usize,
+    ) -> Result<(), Violation> {
         let needed = self.bytes.len() + payload.len();
         if needed > self.bytes.capacity() {
-            let doubled = needed.max(self.bytes.capacity() * 2);
+            let doubled = needed.max((self.bytes.capacity() * 2).min(bytes_max));
             // More frames may follow, of a byte each.
             let capacity = if goes_on { doubled } else { doubled.min(needed.saturating_add(left)) };
             self.bytes.reserve_exact(capacity - self.bytes.len());
@@ -231,16 +239,22 @@ impl Partial {
         Ok(())
     }
 
-    /// The message, whose limit counts the bytes that it has when it is not compressed any more.
-    fn into_message(self, bytes_max: usize) -> Result<Item, Violation> {
-        let bytes = if self.is_compressed { inflate(&self.bytes, bytes_max)? } else { self.bytes };
-        let bytes = Bytes::from(bytes);
-        if !self.is_text {
-            return Ok(Item::Message(Message::Binary(bytes)));
+    fn into_item(self) -> Result<Item, Violation> {
+        let Self { is_text, bytes, .. } = self;
+        #[cfg(feature = "websocket-deflate")]
+        if self.is_compressed {
+            return Ok(Item::Compressed { is_text, bytes });
         }
-        let text = Text::try_from(bytes).map_err(|_| INVALID_TEXT)?;
-        Ok(Item::Message(Message::Text(text)))
+        message(is_text, bytes.into()).map(Item::Message)
     }
+}
+
+/// A message of those bytes. A text has to be UTF-8.
+pub(crate) fn message(is_text: bool, bytes: Bytes) -> Result<Message, Violation> {
+    if !is_text {
+        return Ok(Message::Binary(bytes));
+    }
+    Text::try_from(bytes).map(Message::Text).map_err(|_| INVALID_TEXT)
 }
 
 /// What a Close frame says.
@@ -254,17 +268,11 @@ fn close_frame(payload: &[u8]) -> Result<CloseFrame, Violation> {
     Ok(CloseFrame { code: Some(code), reason: reason.into() })
 }
 
-/// Compressed messages are never agreed on.
-#[cfg(not(feature = "websocket-deflate"))]
-fn inflate(_: &[u8], _: usize) -> Result<Vec<u8>, Violation> {
-    Err(protocol_error("a compressed message"))
-}
-
 fn protocol_error(what: &'static str) -> Violation {
     Violation { code: CloseCode::PROTOCOL_ERROR, what }
 }
 
-pub(super) const INVALID_TEXT: Violation =
+const INVALID_TEXT: Violation =
     Violation { code: CloseCode::INVALID_TEXT, what: "a text that is not UTF-8" };
 
 /// RFC 6455 section 5.5.

@@ -9,8 +9,6 @@ use std::time::Duration;
 use http::{HeaderName, StatusCode, header};
 
 use super::conversation::Conversation;
-#[cfg(feature = "websocket-deflate")]
-use super::deflate::AGREED;
 use super::handshake::{Agreed, agree};
 use super::numbers::numbers_of;
 use super::origins::Origins;
@@ -233,9 +231,8 @@ impl Endpoint {
             let name = self.settings.protocols[protocol].clone();
             fields.push((header::SEC_WEBSOCKET_PROTOCOL, name));
         }
-        #[cfg(feature = "websocket-deflate")]
-        if agreed.is_compressing {
-            fields.push((header::SEC_WEBSOCKET_EXTENSIONS, AGREED.to_owned()));
+        if let Some(compression) = agreed.compression {
+            fields.push((header::SEC_WEBSOCKET_EXTENSIONS, compression.to_owned()));
         }
         fields
     }

@@ -40,7 +40,7 @@ pub(super) struct ReceivedHead {
 
 impl ReceivedHead {
     /// The head at the beginning of `bytes`, and its length; `None` while it is not complete. An
-    /// error is an opcode that does not exist.
+    /// error is an opcode that does not exist, or a length with more bytes than it needs.
     pub(super) fn parse(bytes: &[u8]) -> Result<Option<(Self, usize)>, &'static str> {
         let mut cursor = Cursor::new(bytes);
         let Ok(parsed) = FrameHeader::parse(&mut cursor) else {
@@ -67,8 +67,21 @@ impl ReceivedHead {
             length,
         };
         let head_bytes = usize::try_from(cursor.position()).unwrap_or(bytes.len());
+        if head_bytes > shortest_head_bytes(length, header.mask.is_some()) {
+            return Err(LONG_LENGTH);
+        }
         Ok(Some((head, head_bytes)))
     }
+}
+
+/// The minimal number of bytes must be used for a length (RFC 6455 section 5.2).
+fn shortest_head_bytes(length: u64, is_masked: bool) -> usize {
+    let length_bytes = match length {
+        0..126 => 0,
+        126..65_536 => 2,
+        _ => 8,
+    };
+    2 + length_bytes + if is_masked { 4 } else { 0 }
 }
 
 impl FrameKind {
@@ -150,6 +163,8 @@ pub(super) const HEAD_BYTES_MAX: usize = 14;
 const SENT_HEAD_BYTES_MAX: usize = 10;
 
 const UNKNOWN_OPCODE: &str = "a frame of an unknown kind";
+
+const LONG_LENGTH: &str = "a length with more bytes than it needs";
 
 #[cfg(test)]
 mod tests {

@@ -6,7 +6,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 use tungstenite::handshake::derive_accept_key;
 
 #[cfg(feature = "websocket-deflate")]
-use super::deflate::is_offered;
+use super::deflate;
 use super::origins::Origins;
 use super::settings::Settings;
 use crate::message::{IntoResponse, Request, Response};
@@ -17,8 +17,8 @@ pub(super) struct Agreed {
     pub(super) accept: String,
     /// The index of the subprotocol.
     pub(super) protocol: Option<usize>,
-    /// Compressed messages are agreed on.
-    pub(super) is_compressing: bool,
+    /// What the client is told of compressed messages, if they are agreed on.
+    pub(super) compression: Option<&'static str>,
 }
 
 /// Checks a request. An error is the response to one that is refused.
@@ -52,10 +52,10 @@ pub(super) fn agree(request: &Request, settings: &Settings) -> Result<Agreed, Re
     let position = |offer: &str| settings.protocols.iter().position(|own| own == offer);
     let protocol = offered.find_map(position);
     #[cfg(feature = "websocket-deflate")]
-    let is_compressing = settings.compression && is_offered(headers);
+    let compression = settings.compression.then(|| deflate::answer(headers)).flatten();
     #[cfg(not(feature = "websocket-deflate"))]
-    let is_compressing = false;
-    Ok(Agreed { accept: derive_accept_key(key), protocol, is_compressing })
+    let compression = None;
+    Ok(Agreed { accept: derive_accept_key(key), protocol, compression })
 }
 
 /// A browser says which page asks. A request that names several pages, or none in text, is refused.

@@ -91,6 +91,8 @@ mod writer;
 pub use close::{CloseCode, CloseFrame};
 #[cfg(feature = "internals")]
 pub(crate) use decoder::{Decoder, Item};
+#[cfg(all(feature = "internals", feature = "websocket-deflate"))]
+pub(crate) use deflate::{Inflated, Inflation};
 pub use endpoint::{Endpoint, upgrade};
 pub use error::Error;
 pub use message::{Message, Text};

@@ -2,7 +2,10 @@
 //!
 //! A client that sends nothing has no buffer here. Bytes are read into a buffer of the shard, and
 //! what is left of them behind a message is kept until it is read. No call waits, so a fiber that
-//! is unwound leaves the reader as it was after the last item.
+//! is unwound leaves the reader as it was after the last item. A compressed message becomes larger
+//! in several calls.
+//!
+//! All that is kept for a client counts as memory of the server.
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, ErrorKind};
@@ -13,8 +16,10 @@ use std::time::Instant;
 use bytes::Bytes;
 use straightline_sched::turn_start;
 
-use super::decoder::{Decoder, INVALID_TEXT, Item};
-use super::message::{Message, Text};
+use super::decoder::{self, Decoder, Item};
+#[cfg(feature = "websocket-deflate")]
+use super::deflate::{Inflated, Inflation};
+use super::message::Message;
 use super::settings::FrameLimits;
 use super::violation::Violation;
 use crate::control::Held;
@@ -25,7 +30,12 @@ pub(super) struct Reader {
     stream: Rc<TriedStream>,
     decoder: RefCell<Decoder>,
     pending: RefCell<Pending>,
-    /// The memory of a message of which some bytes have come.
+    /// A message that is being inflated, and whether it is a text. Nothing is decoded meanwhile.
+    #[cfg(feature = "websocket-deflate")]
+    inflating: RefCell<Option<(bool, Inflation)>>,
+    #[cfg(feature = "websocket-deflate")]
+    message_bytes: usize,
+    /// The memory of the three above.
     held: RefCell<Held>,
     /// When bytes last came.
     last_received: Cell<Instant>,
@@ -63,6 +73,10 @@ impl Reader {
             stream,
             decoder: RefCell::new(Decoder::new(limits, is_compressing)),
             pending: RefCell::default(),
+            #[cfg(feature = "websocket-deflate")]
+            inflating: RefCell::new(None),
+            #[cfg(feature = "websocket-deflate")]
+            message_bytes: limits.message_bytes,
             held: RefCell::new(held),
             last_received: Cell::new(turn_start()),
         }
@@ -72,8 +86,12 @@ impl Reader {
         self.last_received.get()
     }
 
-    /// Decodes the next item of the bytes that have been received. Not a yield point.
-    pub(super) fn next_pending(&self) -> Result<Option<Item>, ReadFault> {
+    /// Goes on with what has been received; `None` if nothing of it is left. Not a yield point.
+    pub(super) fn next_pending(&self) -> Result<Option<Found>, ReadFault> {
+        #[cfg(feature = "websocket-deflate")]
+        if let Some(found) = self.inflate()? {
+            return Ok(Some(found));
+        }
         let Pending { bytes, at } = &mut *self.pending.borrow_mut();
         if bytes.is_empty() {
             return Ok(None);
@@ -83,7 +101,7 @@ impl Reader {
         if *at == bytes.len() {
             (*bytes, *at) = (Vec::new(), 0);
         }
-        Ok(item)
+        self.found(item, bytes.capacity()).map(Some)
     }
 
     /// Reads once, and decodes the first item. Only if nothing is pending. Not a yield point.
@@ -98,36 +116,75 @@ impl Reader {
         self.last_received.set(turn_start());
         let received = &mut scratch.bytes[..count];
         let (decoded, item) = self.decode(received)?;
-        if decoded < count {
-            let bytes = received[decoded..].to_vec();
-            self.pending.replace(Pending { bytes, at: 0 });
+        let rest = &received[decoded..];
+        let found = self.found(item, rest.len())?;
+        if !rest.is_empty() {
+            self.pending.replace(Pending { bytes: rest.to_vec(), at: 0 });
         }
-        Ok(item.map_or(Found::Part, Found::Item))
+        Ok(found)
     }
 
     /// The conversation is over: frees all buffers.
     pub(super) fn end(&self) {
         self.pending.take();
         self.decoder.replace(Decoder::new(FrameLimits::default(), false));
+        #[cfg(feature = "websocket-deflate")]
+        self.inflating.take();
         self.held.borrow_mut().set(0);
     }
 
     fn decode(&self, bytes: &mut [u8]) -> Result<(usize, Option<Item>), ReadFault> {
-        let mut decoder = self.decoder.borrow_mut();
-        let result = decoder.decode(bytes).map_err(ReadFault::Violation)?;
-        let mut held = self.held.borrow_mut();
-        match decoder.held() {
-            0 => held.set(0),
-            bytes if !held.try_grow_to(bytes) => return Err(ReadFault::ShortOfMemory),
-            _ => {}
-        }
-        drop(held);
-        let (count, item) = result;
-        let item = match item {
-            Some(Item::Message(message)) => Some(Item::Message(self.counted(message)?)),
-            other => other,
+        self.decoder.borrow_mut().decode(bytes).map_err(ReadFault::Violation)
+    }
+
+    /// What the decoder has found, with so many bytes behind it.
+    fn found(&self, item: Option<Item>, pending_bytes: usize) -> Result<Found, ReadFault> {
+        let message = match item {
+            #[cfg(feature = "websocket-deflate")]
+            Some(Item::Compressed { is_text, bytes }) => {
+                let inflation = Inflation::new(bytes, self.message_bytes);
+                self.count_kept(pending_bytes + inflation.held())?;
+                self.inflating.replace(Some((is_text, inflation)));
+                return Ok(Found::Part);
+            }
+            Some(Item::Message(message)) => message,
+            item => {
+                self.count_kept(pending_bytes + self.decoder.borrow().held())?;
+                return Ok(item.map_or(Found::Part, Found::Item));
+            }
         };
-        Ok((count, item))
+        self.count_kept(pending_bytes)?;
+        Ok(Found::Item(Item::Message(self.counted(message)?)))
+    }
+
+    /// A step of the message that is being inflated, if there is one.
+    #[cfg(feature = "websocket-deflate")]
+    fn inflate(&self) -> Result<Option<Found>, ReadFault> {
+        let mut inflating = self.inflating.borrow_mut();
+        let Some((is_text, inflation)) = &mut *inflating else { return Ok(None) };
+        let pending_bytes = self.pending.borrow().bytes.capacity();
+        let step = inflation
+            .step(|bytes| self.count_kept(pending_bytes + bytes).is_ok())
+            .map_err(ReadFault::Violation)?;
+        let bytes = match step {
+            Inflated::Part => return Ok(Some(Found::Part)),
+            Inflated::NoRoom => return Err(ReadFault::ShortOfMemory),
+            Inflated::Whole(bytes) => bytes,
+        };
+        let message = decoder::message(*is_text, bytes.into()).map_err(ReadFault::Violation)?;
+        *inflating = None;
+        self.count_kept(pending_bytes)?;
+        Ok(Some(Found::Item(Item::Message(self.counted(message)?))))
+    }
+
+    /// That many bytes are kept for the client, or are to be.
+    fn count_kept(&self, bytes: usize) -> Result<(), ReadFault> {
+        let mut held = self.held.borrow_mut();
+        if !held.try_grow_to(bytes) {
+            return Err(ReadFault::ShortOfMemory);
+        }
+        held.set(bytes);
+        Ok(())
     }
 
     /// A long message counts as memory of the server for as long as the program has it: many
@@ -146,11 +203,7 @@ impl Reader {
         }
         let is_text = matches!(message, Message::Text(_));
         let bytes = Bytes::from_owner(Counted { bytes: message.into_bytes(), _held: held });
-        if !is_text {
-            return Ok(Message::Binary(bytes));
-        }
-        let text = Text::try_from(bytes).map_err(|_| ReadFault::Violation(INVALID_TEXT))?;
-        Ok(Message::Text(text))
+        decoder::message(is_text, bytes).map_err(ReadFault::Violation)
     }
 }
 

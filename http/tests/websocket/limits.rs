@@ -79,6 +79,59 @@ fn a_length_of_64_bits_is_refused() {
     assert_eq!(peer.closed(), 1002);
 }
 
+/// RFC 6455 section 5.2: the minimal number of bytes must be used. Another reader might take the
+/// same bytes for another frame.
+#[test]
+fn a_length_has_no_more_bytes_than_it_needs() {
+    let server = limited(Endpoint::new());
+    for (length, length_bytes, fits) in [
+        (0_u64, 2, false),
+        (125, 2, false),
+        (126, 2, true),
+        (0, 8, false),
+        (125, 8, false),
+        (126, 8, false),
+        (65_535, 8, false),
+        (65_536, 8, true),
+    ] {
+        let bytes = length.to_be_bytes();
+        let code = if length_bytes == 2 { 0xfe } else { 0xff };
+        let head = [&[FIN | BINARY, code][..], &bytes[8 - length_bytes..], &[0; 4]].concat();
+        let mut peer = Peer::open(&server, "/");
+        peer.send(head);
+        if fits {
+            peer.send(vec![0; usize::try_from(length).expect("it fits into memory")]);
+            assert_eq!(peer.text(), length.to_string());
+            peer.close();
+        } else {
+            assert_eq!(peer.closed(), 1002, "{length} in {length_bytes} bytes");
+        }
+    }
+}
+
+/// What is received and not asked for yet counts as memory of the server.
+#[test]
+fn messages_that_wait_for_the_program_count_as_memory() {
+    let (sender, held) = std::sync::mpsc::channel();
+    let server = crate::common::serve(move |request: &mut Request| {
+        let (sender, server) = (sender.clone(), request.server());
+        Endpoint::new().upgrade(request, move |mut socket| {
+            while socket.receive()?.is_some() {
+                let _ = sender.send(server.metrics().memory_held);
+            }
+            Ok(())
+        })
+    });
+    let mut peer = Peer::open(&server, "/");
+    peer.send(text("some of many").repeat(1000));
+    let most = held.iter().take(1000).max().expect("messages");
+    assert!(most > 1000, "{most} bytes");
+    peer.close();
+    drop(peer);
+    let is_given_back = || server.handle.metrics().memory_held == 0;
+    assert!(crate::peer::eventually(is_given_back), "{}", server.handle.metrics().memory_held);
+}
+
 #[test]
 fn a_frame_without_a_mask_is_refused() {
     let server = limited(Endpoint::new());
