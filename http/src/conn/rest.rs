@@ -7,7 +7,8 @@
 //! it a stack, until it makes room or its [write timeout](crate::Timeouts::write) expires.
 //!
 //! Such a response ends when its pieces do, when the server drains, or with its client. The
-//! connection ends with it, and the response's head says so.
+//! connection ends with it, and the response's head says so. A client that makes no room for the
+//! last pieces in a drain is disconnected after some seconds.
 
 use std::io::{self, ErrorKind};
 
@@ -47,6 +48,7 @@ pub(super) fn begin(
     link.exchange.begin_response_body(output.begin_body());
     drop(output);
     link.unwatch(); // while it rests, the connection looks itself
+    link.pacing.set_ends_with_drain(true); // the connection ends with this response
     link.flush()
 }
 

@@ -44,6 +44,8 @@ pub(super) struct Conversation {
     writer: Rc<Writer>,
     state: Cell<State>,
     last_ping: Cell<Instant>,
+    /// When this side began the end.
+    closing_since: Cell<Option<Instant>>,
     close_frame: RefCell<Option<CloseFrame>>,
 }
 
@@ -85,6 +87,7 @@ impl Conversation {
             is_compressing,
             state: Cell::new(State::Open),
             last_ping: Cell::new(turn_start()),
+            closing_since: Cell::new(None),
             close_frame: RefCell::new(None),
         })
     }
@@ -128,6 +131,7 @@ impl Conversation {
     pub(super) fn close(&self, code: CloseCode, reason: &str) {
         if self.state.get() == State::Open {
             self.state.set(State::Closing(now()));
+            self.closing_since.set(Some(now()));
             self.writer.push(FrameKind::Close, CloseFrame::payload(code, reason));
         }
     }
@@ -199,7 +203,10 @@ impl Conversation {
                 Err(error) => break Err(io::Error::from(error)),
             }
         };
-        if !self.writer.wait_until_sent(now() + self.settings.close_timeout) {
+        let until = now() + self.settings.close_timeout;
+        let drain_end = self.closing_since.get().and_then(|since| self.drain_end(since));
+        if !self.writer.wait_until_sent(drain_end.map_or(until, |end| end.min(until))) {
+            self.numbers.too_slow.bump();
             self.stream.abort();
         }
         let result = result.and(closed);
@@ -264,12 +271,22 @@ impl Conversation {
             }
             // A client that still reads what was sent before has its time, up to a bound.
             State::Closing(since) => {
+                if let Some(end) = self.drain_end(since) {
+                    return Some(end);
+                }
                 let progress = since.max(self.writer.last_progress());
                 let slowest = since + self.settings.write_timeout.max(self.settings.close_timeout);
                 Some((progress + self.settings.close_timeout).min(slowest))
             }
             State::Over => None,
         }
+    }
+
+    /// When a drain ends the conversation, which was closed then: a client that still reads has no
+    /// longer time than one that does not.
+    fn drain_end(&self, closing_since: Instant) -> Option<Instant> {
+        let since = self.stream.host().draining_since()?;
+        Some(since.max(closing_since) + self.settings.close_timeout)
     }
 
     /// That time has come.

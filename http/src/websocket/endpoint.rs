@@ -119,13 +119,22 @@ impl Endpoint {
 
     /// How long a client has to answer a Close frame. Then the connection is closed without an
     /// answer. Default: 5 seconds.
+    ///
+    /// When the server drains, it is also how long the client may take nothing of what waits for
+    /// it, and how long it has for that and for its Close frame together.
     pub fn close_timeout(mut self, timeout: Duration) -> Self {
         self.change().close_timeout = bounded(timeout);
         self
     }
 
     /// How long a client may take nothing of what waits for it. Then the conversation ends with
-    /// [`Error::WriteTimeout`](super::Error::WriteTimeout). Default: 30 seconds.
+    /// [`Error::WriteTimeout`](super::Error::WriteTimeout). Default: 30 seconds. Bytes count as
+    /// taken when the client's system acknowledges them.
+    ///
+    /// A client that takes a little now and then has to keep the
+    /// [rate](crate::MinRate::bytes_per_second) of the server's
+    /// [`Timeouts::write`](crate::Timeouts), with its grace, while something waits. It ends with
+    /// [`Error::TooSlow`](super::Error::TooSlow).
     pub fn write_timeout(mut self, timeout: Duration) -> Self {
         self.change().write_timeout = bounded(timeout);
         self

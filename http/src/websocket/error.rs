@@ -28,8 +28,10 @@ pub enum Error {
     Idle(Duration),
     /// The peer made no room for what was sent to it, for that time.
     WriteTimeout(Duration),
-    /// The peer did not read fast enough, and
-    /// [`SlowReceiver::Disconnect`](super::SlowReceiver::Disconnect) says that this ends it.
+    /// The peer did not read fast enough: its queue was full, and
+    /// [`SlowReceiver::Disconnect`](super::SlowReceiver::Disconnect) says that this ends it, or it
+    /// was slower than the [rate](crate::MinRate::bytes_per_second) of the server's
+    /// [`Timeouts::write`](crate::Timeouts).
     TooSlow,
     /// The server uses as much memory for its clients as it may.
     ShortOfMemory,

@@ -32,11 +32,20 @@
 //! | Pongs that wait | one | a newer Ping replaces one that is not answered yet |
 //! | [silence](Endpoint::idle_timeout) | 60 s; [Ping](Endpoint::ping_interval) after 25 s | 1008 |
 //! | [a client that takes nothing](Endpoint::write_timeout) | 30 s | disconnected |
+//! | [the slowest client that reads](crate::Timeouts::write) | the server's | disconnected |
 //! | [the answer to a Close frame](Endpoint::close_timeout) | 5 s | disconnected |
 //! | [connections](Endpoint::connections) | the server's | 503 |
 //! | memory for messages that come or wait | [server's](crate::Capacity::memory_bytes) | 1013 |
 //!
 //! A conversation at rest has no buffer: its memory is its fiber's.
+//!
+//! # When the server drains
+//!
+//! A program that receives learns of the drain as of a Close frame, and the client gets a 1001.
+//! From then on the client has the [close timeout](Endpoint::close_timeout) in all, for what waits
+//! to be sent and for its own Close frame. A client that takes nothing for so long while the
+//! program still sends is disconnected as well. Both are among the
+//! [counters](WebSocketCounters::too_slow).
 //!
 //! # Which pages may connect
 //!

@@ -72,7 +72,8 @@ numbers! {
     violations: counter "WebSockets whose client broke the protocol or a limit.",
     /// Conversations that ended because nothing arrived from their client, not even a Pong.
     idle: counter "WebSockets that ended because their client was silent.",
-    /// Conversations that ended because their client did not read in time.
+    /// Conversations that ended because their client did not read in time, or not even its Close
+    /// frame.
     too_slow: counter "WebSockets that ended because their client read too slowly.",
     /// Close frames that the client did not answer in time.
     unanswered_closes: counter "WebSocket Close frames without an answer.",

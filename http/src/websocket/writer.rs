@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use straightline_sched::sync::{Flag, at, select};
-use straightline_sched::{FiberBuilder, Interest, JoinHandle, checkpoint, now};
+use straightline_sched::{FiberBuilder, JoinHandle, checkpoint, now};
 
 use super::error::Error;
 use super::frame::FrameKind;
@@ -21,7 +21,7 @@ use super::numbers::Numbers;
 use super::outbox::Outbox;
 use super::settings::{Settings, SlowReceiver};
 use crate::control::Held;
-use crate::wire::TriedStream;
+use crate::wire::{Room, TriedStream};
 
 /// Sends the frames for one client.
 pub(super) struct Writer {
@@ -38,7 +38,7 @@ pub(super) struct Writer {
     is_sent: Flag,
     /// Set when senders that wait are to look again.
     room: Flag,
-    /// When bytes were last written.
+    /// When the client last read something, or bytes were last written.
     last_progress: Cell<Instant>,
     failure: Cell<Option<Failure>>,
     is_ended: Cell<bool>,
@@ -224,6 +224,12 @@ impl Writer {
         }
     }
 
+    /// Until when a client may take nothing because of a drain.
+    fn drain_end(&self, idle_since: Instant) -> Option<Instant> {
+        let since = self.stream.host().draining_since()?;
+        Some(since.max(idle_since) + self.settings.close_timeout)
+    }
+
     fn start_flusher(self: &Rc<Self>) {
         let writer = Rc::clone(self);
         self.is_flushing.set(true);
@@ -252,10 +258,14 @@ impl Writer {
             if self.outbox.borrow().bytes() <= self.settings.send_queue_bytes / 2 {
                 self.room.set();
             }
-            let until = self.last_progress.get() + timeout;
-            match self.stream.wait_until(Interest::Write, Some(until)) {
-                Ok(true) => {}
-                Ok(false) => break Some(Failure::WriteTimeout(timeout)),
+            let idle_since = self.last_progress.get();
+            let drain_end = self.drain_end(idle_since);
+            let look = self.settings.close_timeout; // a drain that begins meanwhile is noticed
+            match self.stream.wait_for_room((timeout, idle_since), drain_end, look) {
+                Ok(Room::Made | Room::Awaited) => {}
+                Ok(Room::Coming) => self.last_progress.set(now()),
+                Ok(Room::Idle) => break Some(Failure::WriteTimeout(now() - idle_since)),
+                Ok(Room::TooSlow) => break Some(Failure::TooSlow),
                 Err(error) => break Some(Failure::Broken(error.kind())),
             }
         };

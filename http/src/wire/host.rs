@@ -38,6 +38,8 @@ pub(crate) struct Host {
     is_shutting_down: Cell<bool>,
     /// The drain has begun: idle connections close too.
     is_draining: Cell<bool>,
+    /// Since when.
+    draining_since: Cell<Option<Instant>>,
     /// The same, for fibers and threads that wait for it.
     draining: Arc<Flag>,
     /// The number of the next sweep; never 0.
@@ -63,6 +65,7 @@ impl Host {
             wants_requests: shared.access_log.is_some() || shared.observers.want_requests(),
             is_shutting_down: Cell::new(false),
             is_draining: Cell::new(false),
+            draining_since: Cell::new(None),
             draining: Arc::default(),
             sweep: Cell::new(1),
             encoder: RefCell::new(Encoder::new("")),
@@ -201,7 +204,13 @@ impl Host {
 
     pub(crate) fn begin_drain(&self) {
         self.is_draining.set(true);
+        self.draining_since.set(Some(sched::now()));
         self.draining.set();
+    }
+
+    /// When the drain has begun, if it has.
+    pub(crate) fn draining_since(&self) -> Option<Instant> {
+        self.draining_since.get()
     }
 
     /// Set when the drain begins.

@@ -52,6 +52,8 @@ pub(crate) use idle::IdleEnd;
 pub(crate) use linger::{close, linger};
 pub(crate) use link::Link;
 pub(crate) use output::OUTPUT_BYTES_MAX;
+#[cfg(feature = "websocket")]
+pub(crate) use pacing::Room;
 pub(crate) use protocol::Protocol;
 pub(crate) use proxied_stream::ProxiedStream;
 #[cfg(feature = "websocket")]

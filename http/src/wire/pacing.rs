@@ -16,6 +16,9 @@
 //! A client that has disconnected ends the lease as well, and for good: no renewal may undo that. A
 //! handler whose calls fail at once, again and again, ends its lease too.
 //!
+//! A drain of the server shortens `write` for responses that end with the drain: the server cannot
+//! wait for a client that does not read the last event of its stream.
+//!
 //! A wait for the rest of a body ends when bytes arrive. A wait for room to write cannot rely on an
 //! event: the system reports room only when a good part of its buffer is free, which takes long
 //! with a slow client. So the wait checks now and then whether the client acknowledges bytes.
@@ -48,6 +51,8 @@ pub(crate) struct Pacing {
     is_client_gone: Cell<bool>,
     /// The timeout that the client has exceeded.
     too_slow: Cell<Option<Timeout>>,
+    /// The current response ends with a drain, so its client has little time then.
+    ends_with_drain: Cell<bool>,
     /// How many calls of the handler failed at once, because the client is gone or the body at its
     /// end.
     failed_calls: Cell<u32>,
@@ -76,6 +81,7 @@ impl Pacing {
             handler_timeout: Cell::new(timeouts.handler),
             is_client_gone: Cell::new(false),
             too_slow: Cell::new(None),
+            ends_with_drain: Cell::new(false),
             failed_calls: Cell::new(0),
             waiting: Cell::new(0),
             reads: RateMeter::new(&timeouts.body),
@@ -195,6 +201,11 @@ impl Pacing {
         self.failed_calls.set(0);
     }
 
+    /// The response that begins ends with a drain of the server, or not any more.
+    pub(crate) fn set_ends_with_drain(&self, ends_with_drain: bool) {
+        self.ends_with_drain.set(ends_with_drain);
+    }
+
     /// `bytes` of a body were received.
     pub(super) fn record_read(&self, bytes: usize) {
         self.reads.on_bytes(&self.body_rate.get(), bytes);
@@ -235,18 +246,25 @@ impl Pacing {
     ) -> io::Result<()> {
         let pace = &self.host.timeouts.write;
         self.record_acknowledged(transport);
-        let mut idle_since = now();
+        let begun = now();
+        let mut idle_since = begun;
         loop {
             let waiting = Waiting::begin(self, &self.writes, exchange);
             let idle_for = waiting.since.saturating_duration_since(idle_since);
             let (until, slow) = self.writes.allowance(pace, waiting.since, idle_for);
-            let at = until.into_iter().chain(look_at(pace, waiting.since)).min();
+            let drain_end = self.drain_end(begun);
+            let until = until.into_iter().chain(drain_end).min();
+            let look = look_at(pace, waiting.since);
+            // A drain that begins meanwhile is noticed in time.
+            let drain_look = self.ends_with_drain.get().then_some(waiting.since + DRAIN_TIME);
+            let at = until.into_iter().chain(look).chain(drain_look).min();
             let in_time = transport.wait_until(Interest::Write, at)?;
             waiting.end(in_time, until);
             if in_time {
                 return Ok(());
             }
-            if self.record_acknowledged(transport) {
+            let is_over = drain_end.is_some_and(|end| end <= now());
+            if self.record_acknowledged(transport) && !is_over {
                 idle_since = now();
             } else if until.is_some_and(|until| until <= now()) {
                 return match slow {
@@ -255,6 +273,47 @@ impl Pacing {
                 };
             }
         }
+    }
+
+    /// Until when a wait that began at `begun` may last because of a drain.
+    fn drain_end(&self, begun: Instant) -> Option<Instant> {
+        let since = self.ends_with_drain.get().then(|| self.host.draining_since())??;
+        Some(since.max(begun) + DRAIN_TIME)
+    }
+
+    /// As [`wait_for_room`](Self::wait_for_room), for a protocol with an idle time of its own,
+    /// which goes on until the client has made room or is too slow. The client has made no progress
+    /// since `idle_since`. At `until` the wait is over in any case; it returns after `look` at the
+    /// latest.
+    #[cfg(feature = "websocket")]
+    pub(super) fn wait_for_reader(
+        &self,
+        transport: &dyn Transport,
+        (idle, idle_since): (Duration, Instant),
+        until: Option<Instant>,
+        look: Duration,
+    ) -> io::Result<Room> {
+        let pace = MinRate { idle, ..self.host.timeouts.write };
+        self.record_acknowledged(transport);
+        let since = now();
+        let idle_for = since.saturating_duration_since(idle_since);
+        let (end, slow) = self.writes.allowance(&pace, since, idle_for);
+        let end = end.into_iter().chain(until).min();
+        let looks = [look_at(&pace, since), since.checked_add(look)];
+        let at = end.into_iter().chain(looks.into_iter().flatten()).min();
+        let is_made = transport.wait_until(Interest::Write, at)?;
+        let (now, is_over) = (now(), end.is_some_and(|end| end <= now()));
+        // If this thread did not run at that time, it is not known how long the client took.
+        if !(is_made && is_over) {
+            self.writes.spend(now.saturating_duration_since(since));
+        }
+        Ok(match slow {
+            _ if is_made => Room::Made,
+            _ if self.record_acknowledged(transport) => Room::Coming,
+            _ if !is_over => Room::Awaited,
+            Slow::Idle => Room::Idle,
+            Slow::Rate => Room::TooSlow,
+        })
     }
 
     /// Credits the client with the bytes that it acknowledged since the last check; false if there
@@ -286,6 +345,22 @@ impl Pacing {
         // A lease that has ended because the client has disconnected stays ended.
         if self.is_client_gone.get() { Duration::ZERO } else { self.handler_timeout.get() }
     }
+}
+
+/// What a protocol finds that waits for room to write.
+#[cfg(feature = "websocket")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// There is room.
+    Made,
+    /// There is none, but the client has read something.
+    Coming,
+    /// Nothing has changed.
+    Awaited,
+    /// The client has read nothing for its idle time, or the wait is over.
+    Idle,
+    /// The client reads more slowly than it may.
+    TooSlow,
 }
 
 /// A wait for the client, however it ends.
@@ -331,6 +406,10 @@ impl Drop for Waiting<'_> {
         self.pacing.record_progress();
     }
 }
+
+/// How long a drain waits for a client that makes no room for what ends with the drain. Arbitrary:
+/// some slow round trips, and a fifth of the default drain timeout.
+const DRAIN_TIME: Duration = Duration::from_secs(5);
 
 /// How many calls of one request may fail at once. Arbitrary: correct code stops at the first
 /// error, and code that logs each error and goes on to the next piece has logged enough.

@@ -7,13 +7,14 @@
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use straightline_net::Transport;
 use straightline_sched::Interest;
 use straightline_sched::sync::Ready;
 
 use super::host::Host;
+use super::pacing::Room;
 use super::upgrade::Upgraded;
 use crate::config::Peer;
 
@@ -47,7 +48,23 @@ impl TriedStream {
 
     /// Writes as much as there is room for. Not a yield point.
     pub(crate) fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.try_once(Interest::Write, |transport| transport.try_write_vectored(slices))
+        let write = |transport: &dyn Transport| transport.try_write_vectored(slices);
+        let count = self.try_once(Interest::Write, write)?;
+        self.0.link().pacing.record_sent(count);
+        Ok(count)
+    }
+
+    /// Waits for room to write, within the server's [rate](crate::Timeouts::write) and an idle
+    /// time: the client has read nothing since then. At `until` the wait is over in any case; it
+    /// returns after `look` at the latest. A yield point.
+    pub(crate) fn wait_for_room(
+        &self,
+        idle: (Duration, Instant),
+        until: Option<Instant>,
+        look: Duration,
+    ) -> io::Result<Room> {
+        let link = self.0.link();
+        link.pacing.wait_for_reader(&*link.transport, idle, until, look)
     }
 
     /// Sends what a stream with a buffer of its own has not sent yet. Not a yield point.

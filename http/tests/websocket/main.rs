@@ -8,6 +8,7 @@ mod autobahn;
 mod closing;
 #[cfg(feature = "websocket-deflate")]
 mod compressed;
+mod drains;
 mod ends;
 mod handshakes;
 mod limits;
