@@ -10,10 +10,12 @@
 //! connection ends with it, and the response's head says so. A client that makes no room for the
 //! last pieces in a drain is disconnected after some seconds.
 
+use std::any::Any;
 use std::io::{self, ErrorKind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use http::Method;
-use straightline_sched::{Interest, checkpoint, wake_at};
+use straightline_sched::{Interest, checkpoint, is_cancel, wake_at};
 
 use super::connection::{Connection, End};
 use super::errors::record_failure;
@@ -69,7 +71,12 @@ pub(super) fn go_on(connection: &Connection) -> io::Result<End> {
 
 fn go_on_with(connection: &Connection, mut resting: Box<Resting>) -> io::Result<End> {
     let link = connection.link();
-    match step(link, &mut resting) {
+    let stepped = match catch_unwind(AssertUnwindSafe(|| step(link, &mut resting))) {
+        Ok(stepped) => stepped,
+        Err(payload) if is_cancel(&*payload) => resume_unwind(payload),
+        Err(payload) => return Ok(end_panicked(connection, &resting, payload)),
+    };
+    match stepped {
         Ok(Step::Rest) => {
             drop(link.output.end()); // not for the pool: all streams would fill it at the same time
             connection.rest(resting);
@@ -89,6 +96,16 @@ fn go_on_with(connection: &Connection, mut resting: Box<Resting>) -> io::Result<
             Err(error)
         }
     }
+}
+
+/// The source of the pieces has panicked: the client must notice that the body is not complete.
+#[cold]
+fn end_panicked(connection: &Connection, resting: &Resting, payload: Box<dyn Any + Send>) -> End {
+    let link = connection.link();
+    resting.record_panic(payload);
+    link.output.clear();
+    drop(link.output.end());
+    End::Abort
 }
 
 /// Sends what there is, until the response rests or is over.

@@ -8,22 +8,28 @@
 //! | `may_have_input` | no read has found that nothing is left, so there may be no event for it |
 //!
 //! However this is dropped (the client leaves, a drain ends, the fiber is cancelled), the request
-//! is reported.
+//! is reported. Where the pieces come from is code of the program, which may panic, also while the
+//! fiber unwinds: no panic leaves the drop.
 
+use std::any::Any;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use straightline_sched::now;
 use straightline_sched::sync::WakeOn;
+use straightline_sched::{is_cancel, now};
 
+use super::handler_faults::record_panic;
 use super::report::report_request;
-use crate::message::{Fed, Fetched, Piece, Request};
+use crate::message::{Fed, Fetched, Piece, Pieces, Request};
 use crate::telemetry::Outcome;
 
 /// A response whose pieces come now and then.
 pub(super) struct Resting {
     request: Request,
-    fed: Fed,
+    pieces: Option<Box<dyn Pieces>>,
+    beat: Piece,
+    beat_every: Duration,
     wake: WakeOn,
     is_chunked: bool,
     is_whole: bool,
@@ -49,12 +55,15 @@ impl Resting {
     /// For the calling fiber. `is_chunked` is false if the body ends with its connection.
     pub(super) fn new(mut request: Request, fed: Fed, is_chunked: bool) -> Box<Self> {
         request.keep_head();
-        let beat_at = now() + fed.beat_every;
+        let Fed { pieces, beat_every, beat } = fed;
+        let beat_at = now() + beat_every;
         let wake = WakeOn::new();
         let may_have_input = !request.link().transport.is_drained();
         Box::new(Self {
             request,
-            fed,
+            pieces: Some(pieces),
+            beat,
+            beat_every,
             wake,
             is_chunked,
             is_whole: false,
@@ -79,13 +88,13 @@ impl Resting {
     }
 
     pub(super) fn fetch(&mut self) -> Fetched {
-        self.fed.pieces.fetch()
+        self.pieces.as_mut().map_or(Fetched::End, |pieces| pieces.fetch())
     }
 
     /// A piece was sent: the next beat has time.
     pub(super) fn record_sent(&mut self) {
         if !matches!(self.ending, Ending::Closed { beats: 1.. }) {
-            self.beat_at = now() + self.fed.beat_every;
+            self.beat_at = now() + self.beat_every;
         }
     }
 
@@ -100,7 +109,7 @@ impl Resting {
         if now < self.beat_at {
             return None;
         }
-        let mut pause = self.fed.beat_every;
+        let mut pause = self.beat_every;
         if let Ending::Closed { beats: beats @ 1.. } = &mut self.ending {
             *beats -= 1;
             if *beats > 0 {
@@ -108,7 +117,7 @@ impl Resting {
             }
         }
         self.beat_at = now + pause;
-        Some(self.fed.beat.clone())
+        Some(self.beat.clone())
     }
 
     /// Whether the client may still send, so that its end can be waited for.
@@ -147,13 +156,33 @@ impl Resting {
 
     /// Has the fiber woken when there may be a piece; false if there may be one now.
     pub(super) fn arm(&self) -> bool {
-        !self.wake.arm(&self.fed.pieces.ready())
+        self.pieces.as_ref().is_some_and(|pieces| !self.wake.arm(&pieces.ready()))
+    }
+
+    /// Nothing of the program is asked any more.
+    fn end_pieces(&mut self) {
+        let Some(pieces) = self.pieces.take() else { return };
+        let disarm = AssertUnwindSafe(|| self.wake.disarm(&pieces.ready()));
+        let disarmed = catch_unwind(disarm);
+        let dropped = catch_unwind(AssertUnwindSafe(|| drop(pieces)));
+        for payload in [disarmed, dropped].into_iter().filter_map(Result::err) {
+            // A cancel has no more to end here than the drop itself.
+            if !is_cancel(&*payload) {
+                self.record_panic(payload);
+            }
+        }
+    }
+
+    /// Code of the program has panicked with that.
+    pub(super) fn record_panic(&self, payload: Box<dyn Any + Send>) {
+        let request = &self.request;
+        record_panic(request.link(), request.method(), request.target(), payload);
     }
 }
 
 impl Drop for Resting {
     fn drop(&mut self) {
-        self.wake.disarm(&self.fed.pieces.ready());
+        self.end_pieces();
         let link = self.request.link();
         // Otherwise the end of the connection would look like the end of the body.
         if !self.is_whole && !self.is_chunked {

@@ -80,6 +80,8 @@ impl Fed {
         request: &mut Request,
         body: &mut BodyWriter<'_>,
     ) -> io::Result<()> {
+        // The end of the body in a drain may be that of a wrapper's body, which waits no longer.
+        request.link().pacing.set_ends_with_drain(true);
         let draining = request.draining();
         let mut beat_at = now() + self.beat_every;
         while !draining.is_set() {
@@ -92,11 +94,13 @@ impl Fed {
                 Fetched::Nothing => body.flush()?,
                 Fetched::End => break,
             }
-            if select(&[&self.pieces.ready(), &draining, &at(beat_at)])? == 2 {
+            // The beat comes first: the pieces may be ready again and again without one.
+            if select(&[&at(beat_at), &draining, &self.pieces.ready()])? == 0 {
                 body.write_all(self.beat.data())?;
                 beat_at = now() + self.beat_every;
             }
         }
+        request.link().pacing.set_ends_with_drain(false);
         Ok(())
     }
 }

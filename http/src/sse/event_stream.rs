@@ -58,7 +58,7 @@ impl EventStream {
     ///
     /// Not a yield point.
     pub fn heartbeat(mut self, heartbeat: Duration) -> Self {
-        self.heartbeat = heartbeat.clamp(HEARTBEAT_MIN, HEARTBEAT_MAX);
+        self.heartbeat = bounded(heartbeat);
         self
     }
 
@@ -99,6 +99,11 @@ pub(super) fn with_fields(response: Response) -> Response {
         .content_type("text/event-stream")
         .header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))
         .header(ACCEL_BUFFERING, HeaderValue::from_static("no"))
+}
+
+/// A time between two heartbeats that neither keeps the thread busy nor overflows.
+pub(super) fn bounded(heartbeat: Duration) -> Duration {
+    heartbeat.clamp(HEARTBEAT_MIN, HEARTBEAT_MAX)
 }
 
 /// The comment that says that the server is there.

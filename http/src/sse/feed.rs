@@ -22,8 +22,11 @@ use crate::message::Request;
 use crate::with_fields::with_fields;
 
 /// Publishes events to all clients that have subscribed, on all shards; [the module](super) has an
-/// example. It stands on a [`Hub`]. Clones are handles of the same feed; when the last one is
-/// dropped, the streams end.
+/// example. Clones are handles of the same feed; when the last one is dropped, the streams end.
+///
+/// It stands on a [`Hub`], which a program may use itself ([`sched::hub`](straightline_sched::hub))
+/// where what is published is no event, such as the messages of WebSockets, or where a subscriber
+/// is more than a client.
 ///
 /// # Clients that come again
 ///

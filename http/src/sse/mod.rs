@@ -3,7 +3,7 @@
 //!
 //! | to send | use |
 //! |---|---|
-//! | what is published for all, on all shards | [`Feed`] |
+//! | what is published for all, on all shards | [`Feed`], which stands on a [`hub`] |
 //! | what comes from a channel | [`EventStream::new`] with its receiver |
 //! | what a handler makes, in straight-line code | [`stream`] |
 //!
@@ -36,7 +36,8 @@
 //!   [twelve seconds](HEARTBEAT), so that proxies do not take the connection for dead and a client
 //!   that has vanished is noticed.
 //! - **A drain ends the stream** in good order. A browser then connects again, with the id of the
-//!   last event.
+//!   last event. A client that makes no room for what is left is disconnected after five seconds of
+//!   the drain, and counted as one that does not read.
 //! - **A client that does not read** is disconnected when its
 //!   [write timeout](crate::Timeouts::write) expires, and delays no other client.
 //! - An [`EventStream`] **holds no stack** between two events, and no buffer: a client that waits
@@ -45,6 +46,8 @@
 //! A stream ends with its connection (`Connection: close`). It does not count against
 //! [`Capacity::in_flight`](crate::Capacity) while it waits, but against
 //! [`Capacity::connections`](crate::Capacity).
+//!
+//! [`hub`]: straightline_sched::hub
 //!
 //! Files: `event` is an event and its encoding, `frame` an encoded event, `source` where events
 //! come from, `event_stream` the response, `feed` the events for all, `writer` those of

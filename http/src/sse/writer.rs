@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::io::{self, Write};
-use std::time::Duration;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use straightline_sched::now;
 use straightline_sched::sync::{FlagReader, Selectable, at, select};
 
 use super::event::Event;
-use super::event_stream::{HEARTBEAT, beat, with_fields};
+use super::event_stream::{HEARTBEAT, beat, bounded, with_fields};
 use super::frame::Frame;
 use crate::message::{BodyWriter, Request, Response};
 
@@ -42,10 +43,14 @@ pub fn stream(
     write: impl FnOnce(&mut Request, &mut EventWriter<'_, '_>) -> io::Result<()> + 'static,
 ) -> Response {
     with_fields(Response::stream(move |request, body| {
+        let link = Rc::clone(request.link());
+        link.pacing.set_ends_with_drain(true);
         body.flush()?; // the client learns that the stream is open
         let draining = request.draining();
-        let mut events = EventWriter { body, draining, heartbeat: HEARTBEAT };
-        write(request, &mut events)
+        let mut events = EventWriter { body, draining, heartbeat: HEARTBEAT, sent_at: now() };
+        let result = write(request, &mut events);
+        link.pacing.set_ends_with_drain(false); // the connection may serve other requests
+        result
     }))
 }
 
@@ -59,6 +64,8 @@ pub struct EventWriter<'w, 'b> {
     body: &'w mut BodyWriter<'b>,
     draining: FlagReader,
     heartbeat: Duration,
+    /// When the client last got something.
+    sent_at: Instant,
 }
 
 impl EventWriter<'_, '_> {
@@ -93,17 +100,21 @@ impl EventWriter<'_, '_> {
     /// ```
     pub fn send_frame(&mut self, frame: &Frame) -> io::Result<()> {
         self.body.write_all(frame.as_bytes())?;
-        self.body.flush()
+        self.body.flush()?;
+        self.sent_at = now();
+        Ok(())
     }
 
     /// How long the client may get nothing, while the function waits in
-    /// [`wait_for`](Self::wait_for); [`HEARTBEAT`] unless it is set. Not a yield point.
+    /// [`wait_for`](Self::wait_for); [`HEARTBEAT`] unless it is set. Less than a millisecond counts
+    /// as a millisecond. Not a yield point.
     pub fn set_heartbeat(&mut self, heartbeat: Duration) {
-        self.heartbeat = heartbeat;
+        self.heartbeat = bounded(heartbeat);
     }
 
     /// Waits until one of the things is ready, and returns its index; `None` if the server drains,
-    /// so that the stream is to end. Meanwhile the client gets heartbeats.
+    /// so that the stream is to end. Meanwhile the client gets heartbeats, however often the things
+    /// become ready.
     ///
     /// # Blocking
     ///
@@ -136,7 +147,7 @@ impl EventWriter<'_, '_> {
     /// ```
     pub fn wait_for(&mut self, things: &[&dyn Selectable]) -> io::Result<Option<usize>> {
         loop {
-            let beat_at = at(now() + self.heartbeat);
+            let beat_at = at(self.sent_at + self.heartbeat);
             let own: [&dyn Selectable; 2] = [&self.draining, &beat_at];
             let all: Vec<&dyn Selectable> = own.into_iter().chain(things.iter().copied()).collect();
             match select(&all)? {

@@ -4,6 +4,7 @@
 mod common;
 
 mod event_streams;
+mod event_streams_that_end;
 mod files;
 mod panics;
 mod redirects;
