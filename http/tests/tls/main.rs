@@ -7,6 +7,10 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[cfg(feature = "websocket-deflate")]
+#[path = "../websocket/peer.rs"]
+#[allow(dead_code)] // the tests of `websocket` use all of it
+mod peer;
 
 mod client;
 mod ends;
@@ -14,3 +18,5 @@ mod failures;
 mod operating;
 mod proxies;
 mod requests;
+#[cfg(feature = "websocket-deflate")]
+mod websockets;
