@@ -70,6 +70,16 @@ fn problem(error: Error) -> Problem {
     Problem::internal(error)
 }
 
+/// What there is.
+fn about(_: &mut Request, _: &App) -> &'static str {
+    "Visits in a PostgreSQL database:\n\n\
+     GET  /visits             the newest visits, as JSON\n\
+     POST /visits             adds one: {\"visitor\": \"ann\"}\n\
+     GET  /total              how many there are\n\
+     GET  /slow?seconds=600   waits in the database, until the deadline of the request\n\
+     GET  /pool               the counters of the connections\n"
+}
+
 fn list(_: &mut Request, app: &App) -> Result<Json<Vec<Visit>>, Problem> {
     let newest = "SELECT id, visitor FROM visits ORDER BY id DESC LIMIT 100";
     let rows = app.pool.get().get().and_then(|client| client.query(newest, &[]));
@@ -137,6 +147,7 @@ fn main() -> ExitCode {
         });
         let deadline = args.deadline;
         let router = Router::with_state(App { pool, config })
+            .get("/", about)
             .route("/visits", get(list).post(create).body_limit(BODY_BYTES_MAX))
             .get("/total", total)
             .get("/slow", slow)

@@ -22,7 +22,7 @@ struct Args {
     #[command(flatten)]
     server: ServerArgs,
     /// A server to pass requests on to; may be given several times [default: a page of this one]
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = upstream)]
     upstream: Vec<String>,
     /// Send each upstream its own address as the Host, and not the client's
     #[arg(long)]
@@ -36,6 +36,9 @@ struct Args {
     /// For a connection to an upstream
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
     connect_timeout: Duration,
+    /// For which a request waits, if the upstreams have as many as they may have; then 503
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_duration)]
+    queue_timeout: Duration,
     /// For the head of a response
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
     first_byte_timeout: Duration,
@@ -51,6 +54,23 @@ struct Args {
     /// Bytes of a request's body; more is 413 [default: no limit]
     #[arg(long, value_name = "BYTES", default_value_t = u64::MAX, hide_default_value = true)]
     body_bytes: u64,
+}
+
+/// An address with a port, or a URL without a path.
+fn upstream(text: &str) -> Result<String, String> {
+    let wanted = "wanted is a host with a port, such as 127.0.0.1:9000";
+    if text.starts_with("https://") {
+        return Err(format!("{wanted}; this sample has no TLS to its upstreams"));
+    }
+    let url = text.strip_prefix("http://").map(|rest| rest.strip_suffix('/').unwrap_or(rest));
+    let address = url.unwrap_or(text);
+    let port = address.rsplit_once(':').map(|(_, port)| port);
+    match port.map(str::parse::<u16>) {
+        _ if address.contains('/') => Err(format!("{wanted}, and no path")),
+        Some(Ok(port)) if port > 0 => Ok(address.to_owned()),
+        None if url.is_some() && !address.is_empty() => Ok(format!("{address}:80")),
+        _ => Err(wanted.to_owned()),
+    }
 }
 
 /// What there is without an upstream.
@@ -76,6 +96,7 @@ fn serve(mut args: Args) -> io::Result<ShutdownReport> {
     }
     let timeouts = ProxyTimeouts::default()
         .with_connect(args.connect_timeout)
+        .with_queue(args.queue_timeout)
         .with_first_byte(args.first_byte_timeout)
         .with_body(args.body_timeout)
         .with_idle(args.idle_timeout);

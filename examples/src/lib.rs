@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use clap::error::ErrorKind;
 use slog::{Drain, Level, Logger, o};
 use slog_term::{FullFormat, PlainSyncDecorator};
 use straightline::{
@@ -27,13 +28,27 @@ pub fn metrics(request: &Request) -> Response {
 
 /// Parses the flags and runs the sample. An error becomes a line on stderr and a failure.
 pub fn run<A: Parser, T>(about: &'static str, sample: impl FnOnce(A) -> io::Result<T>) -> ExitCode {
-    let flags = A::command().about(about).get_matches();
-    let args = A::from_arg_matches(&flags).unwrap_or_else(|error| error.exit());
+    let flags = A::command().about(about).try_get_matches();
+    let args = match flags.and_then(|flags| A::from_arg_matches(&flags)) {
+        Ok(args) => args,
+        // A value that is wrong says what is wanted; the other mistakes need the list of the flags.
+        Err(error) if error.kind() == ErrorKind::ValueValidation => {
+            let text = error.to_string();
+            say(text.lines().next().unwrap_or(&text).trim_start_matches("error: "));
+            return ExitCode::from(2);
+        }
+        Err(error) => error.exit(),
+    };
     let Err(error) = sample(args) else { return ExitCode::SUCCESS };
+    say(&error.to_string());
+    ExitCode::FAILURE
+}
+
+/// Prints a line on stderr, behind the name of the sample.
+fn say(error: &str) {
     let path = std::env::args_os().next().unwrap_or_default();
     let name = Path::new(&path).file_name().unwrap_or(OsStr::new("sample")).display();
     sched::stderr().put_through(format!("{name}: {error}\n"), Duration::from_secs(1));
-    ExitCode::FAILURE
 }
 
 /// The flags of every sample that is a server.
@@ -42,11 +57,20 @@ pub fn run<A: Parser, T>(about: &'static str, sample: impl FnOnce(A) -> io::Resu
 #[command(about = None, long_about = None)]
 pub struct ServerArgs {
     /// Address to listen on; port 0 takes a free one, unix:PATH a Unix socket
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = listen)]
     pub listen: Address,
     /// Threads to serve on [default: one per core]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = workers)]
     pub workers: Option<NonZeroUsize>,
+}
+
+fn listen(text: &str) -> Result<Address, String> {
+    let wanted = "wanted is an address with a port, such as 127.0.0.1:8080, or unix:PATH";
+    text.parse().map_err(|error| format!("{error}; {wanted}"))
+}
+
+fn workers(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse().map_err(|_| "wanted is a number of threads, at least 1".to_owned())
 }
 
 impl ServerArgs {

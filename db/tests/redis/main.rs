@@ -24,17 +24,25 @@ use straightline_sched as sched;
 /// A running server, which keeps nothing on the disk.
 struct Server {
     folder: PathBuf,
+    /// Beside those of every server.
+    settings: Vec<String>,
     child: Child,
 }
 
 impl Server {
     fn start() -> Self {
+        Self::start_with(|_| Vec::new())
+    }
+
+    /// As [`start`](Self::start); `prepare` makes files in its folder, and returns settings.
+    fn start_with(prepare: impl FnOnce(&Path) -> Vec<String>) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let folder = format!("straightline-redis-{}-{number}", std::process::id());
         let folder = env::temp_dir().join(folder);
         fs::create_dir(&folder).expect("a new folder");
-        let mut server = Self { child: spawn(&folder), folder };
+        let settings = prepare(&folder);
+        let mut server = Self { child: spawn(&folder, &settings), folder, settings };
         server.wait();
         server
     }
@@ -61,7 +69,7 @@ impl Server {
     fn restart(&mut self) {
         self.child.kill().expect("it is a child");
         self.child.wait().expect("it is a child");
-        self.child = spawn(&self.folder);
+        self.child = spawn(&self.folder, &self.settings);
         self.wait();
     }
 }
@@ -74,14 +82,18 @@ impl Drop for Server {
     }
 }
 
-fn spawn(folder: &Path) -> Child {
+fn spawn(folder: &Path, settings: &[String]) -> Child {
     let mut command = Command::new("redis-server");
     if fs::metadata("/proc/self").expect("this process").uid() == 0 {
-        chown(folder, Some(WITHOUT_RIGHTS), Some(WITHOUT_RIGHTS)).expect("the folder is ours");
+        let files =
+            fs::read_dir(folder).expect("the folder is ours").map(|file| file.unwrap().path());
+        for path in files.chain([folder.to_owned()]) {
+            chown(path, Some(WITHOUT_RIGHTS), Some(WITHOUT_RIGHTS)).expect("it is ours");
+        }
         command.uid(WITHOUT_RIGHTS).gid(WITHOUT_RIGHTS);
     }
     command.args(["--port", "0", "--save", "", "--requirepass", "open", "--unixsocket", "socket"]);
-    command.current_dir(folder).stdout(Stdio::null());
+    command.args(settings).current_dir(folder).stdout(Stdio::null());
     command.spawn().expect("the package redis-server is installed")
 }
 
@@ -187,6 +199,69 @@ fn a_wrong_password_and_a_server_that_is_silent_are_errors() {
         assert!(redis.get::<_, Option<String>>("a").is_err(), "it is closed");
         Ok(())
     });
+}
+
+#[cfg(any(feature = "tls-aws-lc", feature = "tls-mbedtls"))]
+mod with_tls {
+    use std::net::TcpListener;
+
+    use straightline_tls::TlsConnector;
+
+    use super::*;
+
+    /// A certificate for the name `localhost`, made by OpenSSL, and a port for TLS. Returns the
+    /// settings of a server.
+    fn certificate(folder: &Path, port: u16) -> Vec<String> {
+        let made = Command::new("openssl")
+            .args(["req", "-x509", "-nodes", "-newkey", "ec", "-days", "2"])
+            .args(["-pkeyopt", "ec_paramgen_curve:prime256v1", "-subj", "/CN=localhost"])
+            .args(["-addext", "subjectAltName=DNS:localhost"])
+            .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+            .args(["-keyout", "server.key", "-out", "server.crt"])
+            .current_dir(folder)
+            .stderr(Stdio::null())
+            .status();
+        assert!(made.expect("the package openssl").success());
+        let files = ["--tls-cert-file", "server.crt", "--tls-key-file", "server.key"];
+        let others = ["--tls-auth-clients", "no", "--bind", "127.0.0.1", "--tls-port"];
+        files.into_iter().chain(others).map(str::to_owned).chain([port.to_string()]).collect()
+    }
+
+    #[test]
+    #[ignore = "needs Redis: scripts/test --services"]
+    fn tls_is_used_and_the_certificate_is_checked() {
+        // Nothing else takes the port so soon, except by chance: the kernel gives out others first.
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let server = Server::start_with(|folder| certificate(folder, port));
+        let pem = fs::read(server.folder.join("server.crt")).unwrap();
+        let connector = TlsConnector::builder().roots_pem(pem).build().unwrap();
+        on_a_shard(move || {
+            let _server = server;
+            let at = |host: &str| Redis::new(&format!("rediss://:open@{host}:{port}/3"));
+            let pool = pool(at("localhost")?.tls(connector.clone()), 2);
+            let mut redis = pool.get()?;
+            assert_eq!(redis.incr::<_, _, u64>("hits", 1)?, 1);
+            let value = "x".repeat(100_000);
+            redis.set::<_, _, ()>("large", &value)?;
+            assert_eq!(redis.get::<_, String>("large")?, value);
+            drop(redis);
+            // A command that is given up closes its connection, and the next one has another.
+            let late = sched::deadline(Duration::from_millis(100), || {
+                pool.get().unwrap().blpop::<_, Option<(String, String)>>("list", 0.0)
+            });
+            assert!(late.is_err());
+            assert_eq!(pool.get()?.incr::<_, _, u64>("hits", 1)?, 2);
+            assert_eq!((pool.stats().created, pool.stats().broken), (2, 1));
+            // A name that the certificate does not have, no connector, and no TLS at that port.
+            let error = super::pool(at("127.0.0.1")?.tls(connector), 1).get().unwrap_err();
+            assert!(matches!(error, Error::Connect { .. }), "{error:?}");
+            let error = super::pool(at("localhost")?, 1).get().unwrap_err();
+            assert!(error.to_string().contains("there is no connector"), "{error}");
+            let plain = Redis::new(&format!("redis://:open@localhost:{port}/3"))?;
+            assert!(super::pool(plain, 1).get().is_err());
+            Ok(())
+        });
+    }
 }
 
 #[test]

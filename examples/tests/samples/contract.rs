@@ -141,6 +141,10 @@ fn mistakes_are_reported_on_stderr_with_a_failure() {
             let first = text.lines().next().expect("a line on stderr");
             let about = args.last().expect("an argument");
             assert!(first.contains(about), "{name} {args:?}: {first}");
+            // A value that is wrong is one line, which says what is wanted.
+            let is_value = matches!(args, ["--workers", _] | ["--listen", "nowhere"]);
+            let says_all = first.contains("wanted is") && text.lines().count() == 1;
+            assert!(!is_value || says_all, "{name} {args:?}: {text}");
         }
     }
 }

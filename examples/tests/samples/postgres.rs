@@ -47,6 +47,8 @@ fn ask(server: &Server, target: &str) -> TcpStream {
 fn visits_are_kept_and_counted() {
     let database = postgres_server::Server::start();
     let mut server = serve(&database, &["--pool", "3"]);
+    let about = server.get("/");
+    assert!(about.assert_status(200).text().contains("/visits"), "{about}");
     server.get("/visits").assert_status(200).assert_json(&json!([]));
     thread::scope(|scope| {
         // More clients at once than the pool has connections.

@@ -70,9 +70,24 @@ fn an_upstream_that_fails_is_a_502_and_the_health_check_finds_it() {
 }
 
 #[test]
+fn an_upstream_may_be_a_url() {
+    let hello = Server::start("hello", &[]);
+    for url in [format!("http://{}", hello.address()), format!("http://{}/", hello.address())] {
+        let proxy = in_front_of(&[&url], &["--workers", "1"]);
+        proxy.get("/").assert_status(200).assert_text("Hello, World!\n");
+    }
+}
+
+#[test]
 fn mistakes_are_one_line() {
     for (flags, text) in [
-        (["--upstream", "nowhere"], "no address with a port"),
+        (
+            ["--upstream", "nowhere"],
+            "'nowhere' for '--upstream <ADDR>': wanted is a host with a port",
+        ),
+        (["--upstream", "host:0"], "wanted is a host with a port"),
+        (["--upstream", "http://host:80/path"], "and no path"),
+        (["--upstream", "https://host"], "no TLS to its upstreams"),
         (["--connections", "0"], "a limit of the proxy is zero"),
         (["--health-path", "x"], "a health check needs a path"),
     ] {

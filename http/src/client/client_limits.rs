@@ -27,8 +27,8 @@ pub struct ClientLimits {
     /// How many idle connections one shard keeps, to all hosts. Beyond it the one that has been
     /// idle for longest is closed. With 0 no connection is used twice. Default: 64.
     pub idle_connections: usize,
-    /// How long an idle connection may be used again. It is closed by the first call after that
-    /// time. Default: 15 seconds: most servers wait for longer than that, so the server seldom
+    /// How long an idle connection may be used again. Then it is closed, also if no further call
+    /// comes. Default: 15 seconds: most servers wait for longer than that, so the server seldom
     /// closes a connection at the moment of its use.
     pub idle_time: Duration,
     /// How long a call may wait for its connection: for its turn, the name, the TCP and the TLS

@@ -12,12 +12,12 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, ErrorKind};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::Instant;
 
 use straightline_net::Transport;
-use straightline_sched::now;
-use straightline_sched::sync::Semaphore;
+use straightline_sched::sync::{Flag, Semaphore, at, select};
+use straightline_sched::{FiberBuilder, ShardBound, ShardHandle, now, try_current};
 
 use super::client_limits::ClientLimits;
 use super::route::Route;
@@ -29,6 +29,10 @@ pub(super) struct Pool {
     limits: ClientLimits,
     /// Only hosts with a slot or an idle connection.
     hosts: RefCell<HashMap<Rc<Route>, Rc<Host>>>,
+    /// A fiber closes the idle connections whose time is over.
+    is_swept: Cell<bool>,
+    /// Set when the pool is dropped: that fiber then ends.
+    is_over: Rc<Flag>,
 }
 
 struct Host {
@@ -55,7 +59,8 @@ pub(super) struct Slot {
 
 impl Pool {
     pub(super) fn new(limits: ClientLimits) -> Self {
-        Self { limits, hosts: RefCell::default() }
+        let is_over = Rc::new(Flag::new());
+        Self { limits, hosts: RefCell::default(), is_swept: Cell::new(false), is_over }
     }
 
     pub(super) fn limits(&self) -> &ClientLimits {
@@ -119,6 +124,13 @@ impl Pool {
         oldest.idle.borrow_mut().pop_front()
     }
 
+    /// When the time of the first idle connection is over.
+    fn next_old(&self) -> Option<Instant> {
+        let hosts = self.hosts.borrow();
+        let since = hosts.values().filter_map(|host| Some(host.idle.borrow().front()?.since));
+        since.min()?.checked_add(self.limits.idle_time)
+    }
+
     fn forget_unused(&self) {
         self.hosts.borrow_mut().retain(|_, host| host.is_used());
     }
@@ -127,6 +139,61 @@ impl Pool {
     #[cfg(test)]
     fn idle_connections(&self) -> usize {
         self.hosts.borrow().values().map(|host| host.idle.borrow().len()).sum()
+    }
+}
+
+/// The fiber that closes the idle connections of a pool when their time is over. It ends when there
+/// is none, and with the pool.
+struct Sweeper {
+    pool: Weak<Pool>,
+    is_over: Rc<Flag>,
+}
+
+impl Sweeper {
+    /// Starts the fiber, if it does not run. Not a yield point.
+    fn ensure(pool: &Rc<Pool>) {
+        // Where no fiber runs, the shard has ended, and the pool ends with it.
+        if pool.next_old().is_none() || try_current().is_none() || pool.is_swept.replace(true) {
+            return;
+        }
+        let sweeper = Self { pool: Rc::downgrade(pool), is_over: Rc::clone(&pool.is_over) };
+        let sweeper = ShardBound::new(sweeper);
+        // A fiber that is sent to a shard has no parent: the one that it starts inherits nothing of
+        // the request whose call has ended. If there can be no fiber, the next call tries again.
+        let _ = ShardHandle::current().spawn(move || {
+            let Ok(sweeper) = sweeper.try_into_inner() else { return };
+            let _ = FiberBuilder::new().name("client: idle connections").spawn(|| sweeper.run());
+        });
+    }
+
+    fn run(self) {
+        while let Some(next) = self.sweep() {
+            if select(&[&at(next), &*self.is_over]) != Ok(0) {
+                return;
+            }
+        }
+    }
+
+    /// Closes what is old; returns when the next one will be.
+    fn sweep(&self) -> Option<Instant> {
+        let pool = self.pool.upgrade()?;
+        let closed = pool.take_old();
+        drop(closed);
+        pool.next_old()
+    }
+}
+
+impl Drop for Sweeper {
+    fn drop(&mut self) {
+        if let Some(pool) = self.pool.upgrade() {
+            pool.is_swept.set(false);
+        }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.is_over.set();
     }
 }
 
@@ -161,6 +228,7 @@ impl Slot {
             drop(surplus);
         }
         self.pool.forget_unused();
+        Sweeper::ensure(&self.pool);
         // The permit is given back behind this, so the waiter finds the connection.
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{Method, Response, StatusCode, header};
 use straightline_sched::system_time;
-use ureq::{Body, Error};
+use ureq::Error;
 
 use super::connect_error::ConnectError;
 
@@ -45,7 +45,10 @@ impl Verdict {
     ///     Ok(response.body_mut().read_to_string()?)
     /// }
     /// ```
-    pub fn of_call(method: &Method, outcome: &Result<Response<Body>, Error>) -> Self {
+    ///
+    /// The body of the response may have any type: an attempt that reads the body itself returns
+    /// the response with what it has read, and is then made again if the body breaks.
+    pub fn of_call<B>(method: &Method, outcome: &Result<Response<B>, Error>) -> Self {
         match outcome {
             Err(error) if ConnectError::is_cause_of(error) => Self::Retry,
             _ if !method.is_idempotent() => Self::Done,
@@ -71,7 +74,7 @@ fn is_temporary(status: StatusCode) -> bool {
 }
 
 /// Seconds, or a date; `None` without one, or if it is malformed.
-fn retry_after(response: &Response<Body>) -> Option<Duration> {
+fn retry_after<B>(response: &Response<B>) -> Option<Duration> {
     let value = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = value.parse() {
         return Some(Duration::from_secs(seconds));
@@ -86,7 +89,7 @@ mod tests {
     use std::time::UNIX_EPOCH;
 
     use straightline_sched::sim;
-    use ureq::Timeout;
+    use ureq::{Body, Timeout};
 
     use super::*;
 

@@ -40,3 +40,5 @@ pub(crate) use respond::own_error_response;
 pub(crate) use serve::serve_activation;
 pub use service::ErrorContext;
 pub(crate) use service::{Around, ErrorResponder, Service};
+#[cfg(feature = "proxy")]
+pub(crate) use settle::SKIP_BYTES_MAX;

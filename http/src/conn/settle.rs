@@ -182,4 +182,4 @@ pub(super) fn unread_body(connection: &Connection, request: &mut Request) -> Unr
 
 /// How many bytes of an unread body are skipped to keep a connection open. Arbitrary: up to this
 /// size, reading costs less than a new connection.
-const SKIP_BYTES_MAX: u64 = 64 * 1024;
+pub(crate) const SKIP_BYTES_MAX: u64 = 64 * 1024;

@@ -13,7 +13,7 @@ pub fn fuzz_chunked(data: &[u8]) {
     let Some((&step, bytes)) = data.split_first() else { return };
     let whole = decode(bytes, 0);
     assert_eq!(whole, decode(bytes, step.max(1)));
-    match (&whole, decode_plainly(bytes)) {
+    match (&whole, decode_plainly(bytes, &limits())) {
         (Outcome::Complete(body, used), plain) => {
             assert_eq!(plain.as_ref(), Some(&(body.clone(), *used)));
         }
@@ -78,7 +78,7 @@ fn decode(bytes: &[u8], step: u8) -> Outcome {
 }
 
 /// A plain decoder: it reads lines, and is not incremental.
-fn decode_plainly(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
+pub(super) fn decode_plainly(bytes: &[u8], limits: &Limits) -> Option<(Vec<u8>, usize)> {
     let (mut body, mut at, mut extensions) = (Vec::new(), 0, 0);
     loop {
         let line = line(bytes, &mut at)?;
@@ -117,7 +117,9 @@ fn decode_plainly(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
             return None;
         }
     }
-    let fits = body.len() <= 1000 && extensions <= 100 && at - start - 2 <= 100;
+    let fits = body.len() as u64 <= limits.body_bytes
+        && extensions <= limits.chunk_extension_bytes
+        && at - start - 2 <= limits.trailer_bytes;
     fits.then_some((body, at))
 }
 

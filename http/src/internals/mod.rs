@@ -15,13 +15,19 @@ mod fuzz_decode;
 mod fuzz_forwarded;
 mod fuzz_head;
 mod fuzz_multipart;
+#[cfg(feature = "proxy")]
+mod fuzz_proxied;
 mod fuzz_proxy_protocol;
 #[cfg(feature = "form")]
 mod fuzz_query;
 mod fuzz_ranges;
+#[cfg(feature = "proxy")]
+mod fuzz_response;
 #[cfg(feature = "websocket")]
 mod fuzz_websocket;
 mod in_pieces;
+#[cfg(feature = "proxy")]
+mod plain_response;
 mod protocol;
 
 pub use fuzz_chunked::fuzz_chunked;
@@ -34,10 +40,14 @@ pub use fuzz_decode::fuzz_decode;
 pub use fuzz_forwarded::fuzz_forwarded;
 pub use fuzz_head::fuzz_head;
 pub use fuzz_multipart::fuzz_multipart;
+#[cfg(feature = "proxy")]
+pub use fuzz_proxied::fuzz_proxied;
 pub use fuzz_proxy_protocol::fuzz_proxy_protocol;
 #[cfg(feature = "form")]
 pub use fuzz_query::fuzz_query;
 pub use fuzz_ranges::fuzz_ranges;
+#[cfg(feature = "proxy")]
+pub use fuzz_response::fuzz_response;
 #[cfg(feature = "websocket")]
 pub use fuzz_websocket::fuzz_websocket;
 pub use protocol::{Chunk, Chunked, Parser};
@@ -72,10 +82,14 @@ mod tests {
         try_seeds("cookies", fuzz_cookies);
         try_seeds("forwarded", fuzz_forwarded);
         try_seeds("head", fuzz_head);
+        #[cfg(feature = "proxy")]
+        try_seeds("proxied", fuzz_proxied);
         try_seeds("proxy_protocol", fuzz_proxy_protocol);
         #[cfg(feature = "form")]
         try_seeds("query", fuzz_query);
         try_seeds("ranges", fuzz_ranges);
+        #[cfg(feature = "proxy")]
+        try_seeds("response", fuzz_response);
         #[cfg(feature = "websocket")]
         try_seeds("websocket", fuzz_websocket);
     }

@@ -10,37 +10,30 @@ use std::time::Duration;
 use straightline_net::Transport;
 use straightline_sched::now;
 
+use super::body_decoder::{BodyDecoder, BodyNext};
 use super::connection::Received;
 use crate::message::BodyWriter;
-use crate::proto::{ChunkedDecoder, ChunkedNext, Limits, ReceivedBody, Trailers};
+use crate::proto::{ReceivedBody, Trailers};
 
 /// Decodes the body of a response.
 pub(super) struct Download {
-    framing: Framing,
-    limits: Limits,
+    decoder: BodyDecoder,
     /// In which a byte must arrive.
     timeout: Duration,
 }
 
-enum Framing {
-    Length(u64),
-    Chunked(Box<ChunkedDecoder>),
-    UntilClose,
+/// Why the client did not get the whole body.
+#[derive(Debug)]
+pub(super) enum DownloadError {
+    /// The client is gone, or too slow.
+    Client(io::Error),
+    /// The body ended early, is malformed, or came too slowly.
+    Upstream(io::Error),
 }
 
 impl Download {
     pub(super) fn new(body: ReceivedBody, fields_max: usize, timeout: Duration) -> Self {
-        let framing = match body {
-            ReceivedBody::Known(length) => Framing::Length(length),
-            ReceivedBody::Chunked => Framing::Chunked(Box::new(ChunkedDecoder::new())),
-            ReceivedBody::UntilClose => Framing::UntilClose,
-        };
-        let limits = Limits::default()
-            .with_body_bytes(u64::MAX)
-            .with_fields(fields_max)
-            .with_chunk_extension_bytes(EXTENSION_BYTES_MAX)
-            .with_trailer_bytes(TRAILER_BYTES_MAX);
-        Self { framing, limits, timeout }
+        Self { decoder: BodyDecoder::new(body, fields_max), timeout }
     }
 
     /// Writes the whole rest of the body to `body`, its trailers too. Small pieces leave when the
@@ -59,16 +52,17 @@ impl Download {
         mut before_wait: impl FnMut(),
     ) -> Result<(), DownloadError> {
         loop {
-            let (framing, next) = self.advance(input).map_err(DownloadError::Upstream)?;
+            let next = self.decoder.next(input.unread());
+            let (framing, next) = next.map_err(DownloadError::Upstream)?;
             input.consume(framing);
             match next {
-                Next::Data(count) => {
+                BodyNext::Data(count) => {
                     body.write_all(&input.unread()[..count]).map_err(DownloadError::Client)?;
                     input.consume(count);
-                    self.took(count);
+                    self.decoder.took(count);
                 }
-                Next::End => {
-                    let trailers = self.trailers();
+                BodyNext::End => {
+                    let trailers = self.decoder.take_trailers();
                     let fields = trailers.as_ref().map(Trailers::fields);
                     for (name, value) in fields.into_iter().flatten() {
                         // One that may not be a trailer is left out.
@@ -76,12 +70,12 @@ impl Download {
                     }
                     return Ok(());
                 }
-                Next::More => {
+                BodyNext::More => {
                     if input.is_drained() {
                         before_wait();
                     }
                     let count = self.fill(stream, input).map_err(DownloadError::Upstream)?;
-                    if count == 0 && matches!(self.framing, Framing::UntilClose) {
+                    if count == 0 && self.decoder.ends_with_connection() {
                         return Ok(());
                     }
                     if count == 0 {
@@ -103,65 +97,4 @@ impl Download {
             _ => error,
         })
     }
-
-    /// How many of the bytes are framing, and what follows them.
-    fn advance(&mut self, input: &Received) -> io::Result<(usize, Next)> {
-        let bytes = input.unread();
-        let (framing, data) = match &mut self.framing {
-            Framing::Length(0) => return Ok((0, Next::End)),
-            Framing::Length(left) => (0, *left),
-            Framing::UntilClose => (0, u64::MAX),
-            Framing::Chunked(decoder) => match decoder.next(bytes, &self.limits) {
-                Ok((framing, ChunkedNext::Data(left))) => (framing, left),
-                Ok((framing, ChunkedNext::End)) => return Ok((framing, Next::End)),
-                Ok((framing, ChunkedNext::More)) => return Ok((framing, Next::More)),
-                Err((kind, _)) => {
-                    let message = format!("the chunks of the response are malformed: {kind:?}");
-                    return Err(io::Error::new(ErrorKind::InvalidData, message));
-                }
-            },
-        };
-        let arrived = bytes.len() - framing;
-        let count = usize::try_from(data).map_or(arrived, |data| data.min(arrived));
-        Ok((framing, if count == 0 { Next::More } else { Next::Data(count) }))
-    }
-
-    fn took(&mut self, count: usize) {
-        match &mut self.framing {
-            Framing::Length(left) => *left -= count as u64,
-            Framing::Chunked(decoder) => decoder.took(count as u64),
-            Framing::UntilClose => {}
-        }
-    }
-
-    fn trailers(&mut self) -> Option<Trailers> {
-        match &mut self.framing {
-            Framing::Chunked(decoder) => decoder.take_trailers(),
-            _ => None,
-        }
-    }
 }
-
-/// What follows in the bytes that have arrived.
-enum Next {
-    /// This many bytes of data, at least one.
-    Data(usize),
-    End,
-    More,
-}
-
-/// Why the client did not get the whole body.
-#[derive(Debug)]
-pub(super) enum DownloadError {
-    /// The client is gone, or too slow.
-    Client(io::Error),
-    /// The body ended early, is malformed, or came too slowly.
-    Upstream(io::Error),
-}
-
-/// Of the chunk extensions of a whole body, which are dropped. Arbitrary: hardly any server sends
-/// one, and a stream may be long.
-const EXTENSION_BYTES_MAX: usize = 1024 * 1024;
-
-/// Of the trailers. Arbitrary: twice what clients may send.
-const TRAILER_BYTES_MAX: usize = 8 * 1024;

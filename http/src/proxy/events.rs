@@ -33,6 +33,15 @@ pub enum ProxyEvent<'e> {
         /// Why.
         error: &'e io::Error,
     },
+    /// An upstream has sent a response whose end could be read differently: a 204 that announces a
+    /// body, or bytes behind the end. The client gets the response, and the upstream's connection
+    /// is closed.
+    Misframed {
+        /// The upstream's address.
+        upstream: &'e str,
+        /// What was wrong.
+        what: &'static str,
+    },
     /// An idle connection was closed by its upstream at the moment when a request was sent on it;
     /// the request is sent again, on a new connection.
     Retried {
@@ -66,6 +75,7 @@ impl fmt::Display for ProxyEvent<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Failed { upstream, error } => write!(f, "upstream {upstream} failed: {error}"),
+            Self::Misframed { upstream, what } => write!(f, "upstream {upstream} has sent {what}"),
             Self::Retried { upstream } => {
                 write!(f, "upstream {upstream} closed an idle connection; the request is repeated")
             }

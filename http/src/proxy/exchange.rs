@@ -16,7 +16,6 @@ use straightline_sched::sync::select;
 use straightline_sched::{self as sched, Interest, now};
 
 use super::connection::{Received, UpstreamConnection};
-use super::events::ProxyEvent;
 use super::failure::Failure;
 use super::head_reader::{HeadReader, HeadWait, Step, ended_early};
 use super::outgoing::Outgoing;
@@ -73,13 +72,8 @@ impl<'x> Exchange<'x> {
         let mut may_reuse = true;
         let (mut tried, mut attempts) = (0, 0);
         loop {
-            let permit = match upstreams.choose(tried) {
-                Ok(permit) => permit,
-                Err(failure) => {
-                    upstreams.emit(&ProxyEvent::Unavailable);
-                    return Err(failure);
-                }
-            };
+            let permit = upstreams.choose_in_turn(tried, || self.watch_client());
+            let permit = permit.inspect_err(|_| upstreams.record_unavailable())?;
             permit.upstream().counted.requests.fetch_add(1, Ordering::Relaxed);
             let connection = self.shared.connection(self.pool, permit.index(), may_reuse);
             let (connection, was_idle) = match connection {
@@ -177,6 +171,13 @@ impl<'x> Exchange<'x> {
         self.read_head_beside(connection, reader, upload)
     }
 
+    /// From now on, a client that disconnects ends the handler.
+    fn watch_client(&self) {
+        if self.shared.on_disconnect == OnDisconnect::Cancel {
+            self.request.link().watch();
+        }
+    }
+
     fn head_wait(&self) -> HeadWait<'_> {
         HeadWait::new(self.request, &self.shared.timeouts, self.shared.on_disconnect)
     }
@@ -227,9 +228,7 @@ impl<'x> Exchange<'x> {
                 let more = match &mut wait {
                     Some(wait) => HeadWait::fill(wait, stream, input),
                     None if input.is_drained() => {
-                        if self.shared.on_disconnect == OnDisconnect::Cancel {
-                            self.request.link().watch();
-                        }
+                        self.watch_client();
                         let ready = select(&[&stream.ready(Interest::Read), &upload]);
                         match ready.map_err(|error| Failure::Broken(error.into())) {
                             Ok(0) => {

@@ -22,6 +22,12 @@ use crate::telemetry::Exposition;
 pub struct ProxyMetrics {
     /// Those of each upstream.
     pub upstreams: Vec<UpstreamNumbers>,
+    /// Requests that wait for a place with an upstream.
+    pub waiting: usize,
+    /// Requests that have waited, whether they got a place or not.
+    pub waited: u64,
+    /// Requests that found no upstream, and were answered with a 503.
+    pub unavailable: u64,
 }
 
 /// The numbers of one upstream, of all shards together.
@@ -36,6 +42,9 @@ pub struct UpstreamNumbers {
     pub failures: u64,
     /// Requests that were sent again, because an idle connection was closed.
     pub retries: u64,
+    /// Responses that were passed on, although their end could be read differently: see
+    /// [`ProxyEvent::Misframed`](super::ProxyEvent::Misframed).
+    pub misframed: u64,
     /// How often it was ejected.
     pub ejections: u64,
     /// Connections that were opened.
@@ -60,6 +69,7 @@ impl ProxyMetrics {
                 requests: counted.requests.load(Ordering::Relaxed),
                 failures: counted.failures.load(Ordering::Relaxed),
                 retries: counted.retries.load(Ordering::Relaxed),
+                misframed: counted.misframed.load(Ordering::Relaxed),
                 ejections: counted.ejections.load(Ordering::Relaxed),
                 connected: counted.connected.load(Ordering::Relaxed),
                 in_flight: upstream.in_flight(),
@@ -68,17 +78,23 @@ impl ProxyMetrics {
                 is_ill: upstream.is_ill(),
             }
         });
-        Self { upstreams: numbers.collect() }
+        Self {
+            upstreams: numbers.collect(),
+            waiting: upstreams.queue().waiting(),
+            waited: upstreams.queue().waited(),
+            unavailable: upstreams.unavailable(),
+        }
     }
 
     /// The numbers in Prometheus' text format, version 0.0.4. Not a yield point.
     #[must_use]
     pub fn to_prometheus(&self) -> String {
         type Number = fn(&UpstreamNumbers) -> u64;
-        let counters: [(&str, &str, Number); 5] = [
+        let counters: [(&str, &str, Number); 6] = [
             ("requests_total", "Requests that were sent to the upstream.", |all| all.requests),
             ("failures_total", "Requests that failed by its fault.", |all| all.failures),
             ("retries_total", "Requests that were sent again.", |all| all.retries),
+            ("misframed_total", "Responses with more than belongs to them.", |all| all.misframed),
             ("ejections_total", "How often it was ejected.", |all| all.ejections),
             ("connected_total", "Connections that were opened.", |all| all.connected),
         ];
@@ -97,6 +113,12 @@ impl ProxyMetrics {
             let values = self.upstreams.iter().map(|all| (&all.address, number(all)));
             text.gauges(&format!("straightline_proxy_{name}"), help, "upstream", values);
         }
+        let help = "Requests that wait for a place with an upstream.";
+        text.gauge("straightline_proxy_waiting", help, self.waiting);
+        let help = "Requests that have waited for one.";
+        text.counter("straightline_proxy_waited_total", help, self.waited);
+        let help = "Requests that found no upstream.";
+        text.counter("straightline_proxy_unavailable_total", help, self.unavailable);
         text.finish()
     }
 }

@@ -11,11 +11,12 @@
 //!
 //! # What is passed on
 //!
-//! - The method, the target in its origin form, and all fields but those of the connection (RFC
-//!   9110 section 7.6.1): `Connection` and what it names, `Keep-Alive`, `Proxy-Connection`,
-//!   `Proxy-Authenticate`, `Proxy-Authorization`, `TE`, `Transfer-Encoding`, `Upgrade`. The
-//!   `Host` is the client's ([`HostPolicy`]); `Via`, `Forwarded` and `X-Forwarded-For`, `-Host`
-//!   and `-Proto` are written anew ([`ForwardedPolicy`]).
+//! - The method, the target in its origin form (`*` for OPTIONS of a whole server), and all fields
+//!   but those of the connection (RFC 9110 section 7.6.1): `Connection` and what it names,
+//!   `Keep-Alive`, `Proxy-Connection`, `Proxy-Authenticate`, `Proxy-Authorization`, `TE`,
+//!   `Transfer-Encoding`, `Upgrade`. The `Host` is the client's ([`HostPolicy`]); `Via`,
+//!   `Forwarded` and `X-Forwarded-For`, `-Host` and `-Proto` are written anew
+//!   ([`ForwardedPolicy`]).
 //! - The body, both ways, in flat memory, as it arrives. Its framing is written anew on both sides,
 //!   and the fields that say where a body ends are never copied. A body of at most 16 KiB and
 //!   known length is read before an upstream is chosen.
@@ -47,8 +48,13 @@
 //!   in a way that shows it: too few bytes, no last chunk, or a reset. If nothing of the response
 //!   has left yet, the client gets a 502.
 //! - If the response comes before the whole request is sent, the client gets it. The upload goes on
-//!   until the response ends, and then the upstream's connection is closed.
-//! - If no upstream is healthy, or all of them have [`ProxyLimits::connections`] requests: 503.
+//!   until the response ends, and then the upstream's connection is closed. A response that has
+//!   arrived whole, or is no success, says `Connection: close` to the client then: the rest of the
+//!   upload is not read.
+//! - If the end of a response could be read differently, which only a 204 or bytes behind the end
+//!   can cause without an error, the client gets it, and the upstream's connection is closed.
+//! - If all upstreams have [`ProxyLimits::connections`] requests, the request waits for its turn, for
+//!   [`ProxyTimeouts::queue`] at most; then 503. If no upstream is healthy: 503 at once.
 //!
 //! If the client disconnects, the connection to the upstream is closed. The handler's own timeout
 //! and deadlines around it apply as well: they unwind, and the connection is closed.
@@ -66,6 +72,7 @@
 //! There is no cache, and no HTTP/2. TLS to upstreams is the matter of a
 //! [connector](ProxyBuilder::connector).
 
+mod body_decoder;
 mod connection;
 mod download;
 mod events;
@@ -81,6 +88,7 @@ mod outgoing;
 mod pool;
 #[allow(clippy::module_inception)] // the folder has the parts of it
 mod proxy;
+mod queue;
 mod request_head;
 mod respond;
 mod settings;
@@ -89,6 +97,8 @@ mod tunnel;
 mod upload;
 mod upstreams;
 
+#[cfg(feature = "internals")]
+pub(crate) use body_decoder::{BodyDecoder, BodyNext};
 pub use events::ProxyEvent;
 pub use forwarded::ForwardedPolicy;
 pub use metrics::{ProxyMetrics, UpstreamNumbers};

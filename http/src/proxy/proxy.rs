@@ -11,12 +11,13 @@ use straightline_net::Transport;
 
 use super::events::{ProxyEvent, ProxyObserver};
 use super::exchange::Exchange;
-use super::failure::Failure;
 use super::forwarded::ForwardedPolicy;
 use super::keeper;
 use super::metrics::ProxyMetrics;
 use super::pool::Pool;
+use super::queue::Queue;
 use super::request_head::{HeadPolicy, max_forwards};
+use super::respond::is_skipped;
 use super::settings::{Ejections, HealthCheck, HostPolicy, ProxyLimits, ProxyTimeouts};
 use super::shared::{Connector, Shared, connect_tcp};
 use super::upstreams::{Upstream, Upstreams};
@@ -100,7 +101,11 @@ impl Proxy {
             request.on_disconnect(OnDisconnect::Finish);
         }
         let exchange = Exchange::begin(&self.shared, &pool, request);
-        exchange.and_then(Exchange::run).unwrap_or_else(Failure::into_response)
+        exchange.and_then(Exchange::run).unwrap_or_else(|failure| {
+            let response = failure.into_response();
+            // The rest of the body is not read, and the client is to know.
+            if is_skipped(request) { response } else { response.close() }
+        })
     }
 
     /// What the proxy has counted so far. Works from any thread. Not a yield point.
@@ -261,8 +266,9 @@ impl ProxyBuilder {
     pub fn build(self) -> io::Result<Proxy> {
         self.check()?;
         let Self { upstreams, limits, timeouts, .. } = self;
+        let queue = Queue::new(limits.queue, timeouts.queue);
         let upstreams =
-            Upstreams::new(upstreams, limits.connections, self.ejections, self.observer);
+            Upstreams::new(upstreams, limits.connections, queue, self.ejections, self.observer);
         let upstreams = Arc::new(upstreams);
         let pools = PerShard::new({
             let upstreams = Arc::clone(&upstreams);

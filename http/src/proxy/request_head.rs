@@ -119,13 +119,16 @@ pub(super) fn max_forwards(request: &Request) -> Option<u64> {
 }
 
 /// The line has the origin form, whatever form the client has used (RFC 9112 section 3.2.1): the
-/// host of an absolute target is in `Host`.
+/// host of an absolute target is in `Host`. OPTIONS for a whole server keeps the asterisk form, and
+/// gets it if the client has used the absolute form without a path (section 3.2.4).
 fn put_line(out: &mut Vec<u8>, request: &Request) {
     out.extend_from_slice(request.method().as_str().as_bytes());
     out.push(b' ');
     let target = request.target();
     if target.starts_with('/') || target == "*" {
         out.extend_from_slice(target.as_bytes());
+    } else if *request.method() == Method::OPTIONS && is_bare_authority(target) {
+        out.push(b'*');
     } else {
         out.extend_from_slice(request.path().as_bytes());
         if let Some(query) = request.query() {
@@ -134,6 +137,11 @@ fn put_line(out: &mut Vec<u8>, request: &Request) {
         }
     }
     out.extend_from_slice(b" HTTP/1.1\r\n");
+}
+
+/// Whether an absolute target has neither a path nor a query.
+fn is_bare_authority(target: &str) -> bool {
+    target.split_once("://").is_some_and(|(_, behind)| !behind.contains(['/', '?']))
 }
 
 /// Fields that are written anew, beside those of the connection.
@@ -221,20 +229,34 @@ mod tests {
         }
     }
 
+    /// The four forms of RFC 9112 section 3.2; the authority form is that of CONNECT, which the
+    /// proxy refuses.
     #[test]
-    fn a_target_gets_the_origin_form() {
-        for (method, target, line) in [
-            (Method::GET, "/a?b=c", "GET /a?b=c HTTP/1.1\r\nHost: localhost\r\n"),
-            (Method::GET, "http://x.example?b", "GET /?b HTTP/1.1\r\nHost: x.example\r\n"),
-            (Method::GET, "http://x.example/a/?b", "GET /a/?b HTTP/1.1\r\nHost: x.example\r\n"),
-            (Method::OPTIONS, "*", "OPTIONS * HTTP/1.1\r\nHost: localhost\r\n"),
+    fn a_target_gets_the_origin_form_or_the_asterisk_form() {
+        for (method, target, sent) in [
+            (Method::GET, "/", "GET / "),
+            (Method::GET, "/a?b=c", "GET /a?b=c "),
+            (Method::OPTIONS, "/a?b", "OPTIONS /a?b "),
+            (Method::GET, "http://x.example", "GET / "),
+            (Method::GET, "http://x.example/", "GET / "),
+            (Method::GET, "http://x.example?b", "GET /?b "),
+            (Method::GET, "http://x.example/a/?b", "GET /a/?b "),
+            (Method::GET, "https://x.example:8443//a", "GET //a "),
+            (Method::OPTIONS, "*", "OPTIONS * "),
+            (Method::OPTIONS, "http://x.example", "OPTIONS * "),
+            (Method::OPTIONS, "HTTP://x.example:80", "OPTIONS * "),
+            (Method::OPTIONS, "http://x.example/", "OPTIONS / "),
+            (Method::OPTIONS, "http://x.example?", "OPTIONS /? "),
+            (Method::OPTIONS, "http://x.example?b", "OPTIONS /?b "),
+            (Method::OPTIONS, "http://x.example/*", "OPTIONS /* "),
         ] {
-            let mut request = Request::builder().method(method).target(target);
-            if target.starts_with("http:") {
-                request = request.header("host", "x.example");
-            }
+            let authority = target.split_once("://").map(|(_, behind)| behind);
+            let end = |text: &str| text.find(['/', '?']).unwrap_or(text.len());
+            let host = authority.map_or("localhost", |text| &text[..end(text)]);
+            let request = Request::builder().method(method).target(target).header("host", host);
             let text = head(&policy(), request, &PARTS);
-            assert!(text.starts_with(line), "{text}");
+            let line = format!("{sent}HTTP/1.1\r\nHost: {host}\r\n");
+            assert!(text.starts_with(&line), "{target}: {text}");
         }
     }
 

@@ -23,6 +23,7 @@ use super::tunnel;
 use super::upload::{Upload, UploadError};
 use super::upstreams::Permit;
 use crate::config::OnDisconnect;
+use crate::conn::SKIP_BYTES_MAX;
 use crate::message::{BodyWriter, IntoResponse, Request, Response, ResponseBody, UpstreamError};
 use crate::proto::{ReceivedBody, ReceivedHead};
 use crate::wire::Expectation;
@@ -45,15 +46,19 @@ impl Reply {
             _ => None,
         };
         let whole = whole.filter(|length| *length <= arrived.min(WHOLE_BYTES_MAX));
+        if head.is_misframed {
+            self.permit.record_misframed("a 204 that announces a body");
+        }
+        let ends_upload = self.ends_upload(head, whole.is_some(), request);
         let received = self.take(head.end + whole.unwrap_or(0));
         let mut response = match whole {
             Some(0) => {
-                self.end(is_reusable(head), request);
+                self.end(head.keep_alive, request);
                 empty(head, request.method())
             }
             Some(_) => {
                 let body = received.slice(head.end..);
-                self.end(is_reusable(head), request);
+                self.end(head.keep_alive, request);
                 in_memory(head, body, &received)
             }
             None => self.streamed(head),
@@ -70,7 +75,17 @@ impl Reply {
             }
             values.for_each(|value| response.push_field(header::UPGRADE, value));
         }
-        response
+        if ends_upload { response.close() } else { response }
+    }
+
+    /// Whether the rest of the request's body will not be read: then the response says that the
+    /// connection closes behind it (RFC 9112 section 9.6). A response that is passed on while the
+    /// upload goes on may be one that the upload is needed for, such as an echo; one that is no
+    /// success, or whose upstream closes the connection, wants no more of it.
+    fn ends_upload(&self, head: &ReceivedHead, is_whole: bool, request: &Request) -> bool {
+        let is_coming = request.link().exchange.expectation() == Expectation::None;
+        let goes_on = !is_whole && is_coming && head.keep_alive && head.status.is_success();
+        self.upload.is_some() && !goes_on && !(is_coming && is_skipped(request))
     }
 
     /// The response that switches to `protocol`, if the upstream switches to that one.
@@ -106,8 +121,12 @@ impl Reply {
     fn end(self, is_reusable: bool, request: &Request) {
         let Self { shared, pool, permit, connection, upload } = self;
         permit.record_success();
-        // Bytes behind a response are not to be taken for the next one.
-        if is_reusable && upload.is_none() && connection.input.is_empty() {
+        let is_over = connection.input.is_empty();
+        if !is_over {
+            // They are not to be taken for the next response.
+            permit.record_misframed("bytes behind the end of a response");
+        }
+        if is_reusable && upload.is_none() && is_over {
             pool.put(permit.index(), connection);
             keeper::ensure(&shared, &pool, request);
         }
@@ -115,7 +134,7 @@ impl Reply {
 
     /// A response whose body is passed on while it arrives.
     fn streamed(self, head: &ReceivedHead) -> Response {
-        let is_reusable = is_reusable(head);
+        let is_reusable = head.keep_alive;
         let (fields_max, timeout) = (self.shared.limits.fields, self.shared.timeouts.body);
         let download = Download::new(head.body, fields_max, timeout);
         let response = Response::stream(move |request, body| {
@@ -181,11 +200,9 @@ impl Reply {
     }
 }
 
-/// Whether another request may follow on the connection. A response that has no body by its status
-/// and announces one all the same may be followed by that body.
-fn is_reusable(head: &ReceivedHead) -> bool {
-    let announces_none = head.content_length.unwrap_or(0) == 0;
-    head.keep_alive && (head.status != StatusCode::NO_CONTENT || announces_none)
+/// Whether the server reads what is left of the body, to keep the connection.
+pub(super) fn is_skipped(request: &Request) -> bool {
+    request.body().remaining().is_some_and(|left| left <= SKIP_BYTES_MAX)
 }
 
 /// A response without a body. One to HEAD, and a 304, may have the length of the body that a GET

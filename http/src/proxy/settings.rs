@@ -20,6 +20,10 @@ pub struct ProxyTimeouts {
     /// For a new connection, the resolution of a name included; then another upstream is tried, and
     /// in the end the client gets a 504. Default 5 s: some lost packets.
     pub connect: Duration,
+    /// For a place with an upstream, if all of them have as many requests as they may have; then 503.
+    /// Zero: no request waits. Default 1 s: long enough for a burst, and short enough for a client
+    /// that asks elsewhere then.
+    pub queue: Duration,
     /// From the end of the request to the end of the response's head; then 504. Default 30 s: half
     /// of the server's [handler timeout](crate::Timeouts::handler), so that the proxy notices first
     /// and says why.
@@ -44,6 +48,7 @@ pub struct ProxyTimeouts {
 
 with_fields! { ProxyTimeouts {
     with_connect: connect: Duration,
+    with_queue: queue: Duration,
     with_first_byte: first_byte: Duration,
     with_write: write: Duration,
     with_body: body: Duration,
@@ -56,6 +61,7 @@ impl Default for ProxyTimeouts {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(5),
+            queue: Duration::from_secs(1),
             first_byte: Duration::from_secs(30),
             write: Duration::from_secs(30),
             body: Duration::from_secs(60),
@@ -84,8 +90,12 @@ pub struct ProxyLimits {
     /// clients may send.
     pub fields: usize,
     /// Requests in flight to one upstream, of all shards together; each has a connection. Beyond
-    /// it, another upstream is taken, or the client gets a 503. Default 1,024.
+    /// it, another upstream is taken, or the request waits ([`ProxyTimeouts::queue`]). Default
+    /// 1,024.
     pub connections: usize,
+    /// Requests that wait for a place with an upstream, of all shards together; more are 503 at
+    /// once. Default 1,024: as many as one upstream may serve, so they get their turn soon.
+    pub queue: usize,
     /// Idle connections to one upstream that each shard keeps. Beyond it, a connection is closed
     /// behind its response. Default 128: enough for a shard under load.
     pub idle_connections: usize,
@@ -98,6 +108,7 @@ with_fields! { ProxyLimits {
     with_head_bytes: head_bytes: usize,
     with_fields: fields: usize,
     with_connections: connections: usize,
+    with_queue: queue: usize,
     with_idle_connections: idle_connections: usize,
     with_attempts: attempts: usize,
 } }
@@ -108,6 +119,7 @@ impl Default for ProxyLimits {
             head_bytes: 64 * 1024,
             fields: 200,
             connections: 1024,
+            queue: 1024,
             idle_connections: 128,
             attempts: 3,
         }

@@ -16,12 +16,17 @@ use straightline_sched::now;
 
 use super::events::{ProxyEvent, ProxyObserver, emit};
 use super::failure::Failure;
+use super::queue::Queue;
 use super::settings::Ejections;
 
 /// All upstreams of a proxy.
 pub(super) struct Upstreams {
     all: Vec<Upstream>,
     connections_max: usize,
+    /// The requests that wait for one of them.
+    queue: Queue,
+    /// Requests that found none.
+    unavailable: AtomicU64,
     ejections: Ejections,
     /// How often each upstream has been ejected since it last succeeded. The lock is also held to
     /// eject one, so that two shards do not eject all.
@@ -50,6 +55,7 @@ pub(super) struct Counted {
     pub(super) requests: AtomicU64,
     pub(super) failures: AtomicU64,
     pub(super) retries: AtomicU64,
+    pub(super) misframed: AtomicU64,
     pub(super) ejections: AtomicU64,
     pub(super) connected: AtomicU64,
     pub(super) idle: AtomicUsize,
@@ -65,6 +71,7 @@ impl Upstreams {
     pub(super) fn new(
         addresses: Vec<String>,
         connections_max: usize,
+        queue: Queue,
         ejections: Ejections,
         observer: Option<Box<ProxyObserver>>,
     ) -> Self {
@@ -73,6 +80,8 @@ impl Upstreams {
             ejected: Mutex::new(vec![0; all.len()]),
             all,
             connections_max,
+            queue,
+            unavailable: AtomicU64::new(0),
             ejections,
             next: AtomicUsize::new(0),
             since: OnceLock::new(),
@@ -84,13 +93,52 @@ impl Upstreams {
         &self.all
     }
 
+    pub(super) fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    /// How many requests found no upstream.
+    pub(super) fn unavailable(&self) -> u64 {
+        self.unavailable.load(Ordering::Relaxed)
+    }
+
+    /// A request found no upstream.
+    #[cold]
+    pub(super) fn record_unavailable(&self) {
+        self.unavailable.fetch_add(1, Ordering::Relaxed);
+        self.emit(&ProxyEvent::Unavailable);
+    }
+
     pub(super) fn emit(&self, event: &ProxyEvent<'_>) {
         emit(self.observer.as_deref(), event);
     }
 
+    /// As [`choose`](Self::choose), but if all upstreams have as many requests as they may have, the
+    /// request waits for its turn. Before that, `before_wait` is called.
+    ///
+    /// A yield point if it waits.
+    pub(super) fn choose_in_turn(
+        self: &Arc<Self>,
+        tried: u64,
+        before_wait: impl FnOnce(),
+    ) -> Result<Permit, Failure> {
+        let look = || match self.choose(tried) {
+            Err(Failure::Busy) => None,
+            outcome => Some(outcome),
+        };
+        // A request that comes while others wait does not overtake them.
+        if self.queue.waiting() == 0
+            && let Some(outcome) = look()
+        {
+            return outcome;
+        }
+        before_wait();
+        self.queue.wait(look).unwrap_or(Err(Failure::Busy))
+    }
+
     /// The upstream that gets a request; `tried` has a bit for each that has failed it already. If
     /// all others are ill, an ejected one gets it: what it still can serve is better than nothing.
-    pub(super) fn choose(self: &Arc<Self>, tried: u64) -> Result<Permit, Failure> {
+    fn choose(self: &Arc<Self>, tried: u64) -> Result<Permit, Failure> {
         let usable = |upstream: &Upstream| upstream.is_usable(self);
         let (mut best, mut is_busy) = self.least_busy(tried, usable);
         if best.is_none() && !is_busy && tried == 0 {
@@ -113,7 +161,7 @@ impl Upstreams {
             if tried & (1 << index) != 0 || !may(upstream) {
                 continue;
             }
-            let in_flight = upstream.in_flight.load(Ordering::Relaxed);
+            let in_flight = upstream.in_flight.load(Ordering::SeqCst);
             if in_flight >= self.connections_max {
                 is_busy = true;
             } else if best.is_none_or(|(_, least)| in_flight < least) {
@@ -126,11 +174,10 @@ impl Upstreams {
     /// A request in flight to that upstream, unless it has as many as it may have.
     fn permit(self: &Arc<Self>, index: usize) -> Option<Permit> {
         let in_flight = &self.all[index].in_flight;
-        if in_flight.fetch_add(1, Ordering::Relaxed) >= self.connections_max {
-            in_flight.fetch_sub(1, Ordering::Relaxed);
-            return None;
-        }
-        Some(Permit { upstreams: Arc::clone(self), index })
+        let before = in_flight.fetch_add(1, Ordering::SeqCst);
+        // The drop of a permit that is one too many is seen by a request that waits.
+        let permit = Permit { upstreams: Arc::clone(self), index };
+        (before < self.connections_max).then_some(permit)
     }
 
     /// Milliseconds since the first use, at least 1.
@@ -193,6 +240,7 @@ impl Upstreams {
                 Some(error) => ProxyEvent::Ill { upstream, error },
                 None => ProxyEvent::Well { upstream },
             });
+            self.queue.note_free();
         }
     }
 
@@ -260,6 +308,14 @@ impl Permit {
         self.upstreams.record_failure(self.index);
     }
 
+    /// The upstream has sent a response that is passed on, and more than may belong to it. That
+    /// fails no request, so it ejects no upstream.
+    #[cold]
+    pub(super) fn record_misframed(&self, what: &'static str) {
+        self.upstream().counted.misframed.fetch_add(1, Ordering::Relaxed);
+        self.upstreams.emit(&ProxyEvent::Misframed { upstream: self.upstream().address(), what });
+    }
+
     /// The request is sent again.
     pub(super) fn record_retry(&self) {
         self.upstream().counted.retries.fetch_add(1, Ordering::Relaxed);
@@ -269,7 +325,9 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.upstream().in_flight.fetch_sub(1, Ordering::Relaxed);
+        // Before the look at the queue, see there.
+        self.upstream().in_flight.fetch_sub(1, Ordering::SeqCst);
+        self.upstreams.queue.note_free();
     }
 }
 
@@ -279,7 +337,8 @@ mod tests {
 
     fn upstreams(count: usize, ejections: Ejections) -> Arc<Upstreams> {
         let addresses = (0..count).map(|number| format!("10.0.0.{number}:80")).collect();
-        Arc::new(Upstreams::new(addresses, 3, ejections, Some(Box::new(|_| {}))))
+        let queue = Queue::new(0, Duration::ZERO);
+        Arc::new(Upstreams::new(addresses, 3, queue, ejections, Some(Box::new(|_| {}))))
     }
 
     fn fail(upstreams: &Upstreams, index: usize, times: u32) {

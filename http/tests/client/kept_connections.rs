@@ -204,14 +204,42 @@ fn idle_connections_close_with_their_client_and_after_their_time() {
         });
         let client = Client::new();
         text(&client, "/");
-        sleep(Duration::from_secs(15));
+        sleep(Duration::from_secs(10));
         let mut response = client.get("http://10.0.0.8/").call().unwrap();
         response.body_mut().read_to_string().unwrap();
-        sleep(2 * MS);
+        sleep(Duration::from_secs(4));
+        assert_eq!((upstream.ends().len(), other.ends().len()), (0, 0));
+        sleep(Duration::from_secs(2));
         assert_eq!((upstream.ends().len(), other.ends().len()), (1, 0), "its time is over");
         drop(client);
         sleep(2 * MS);
         assert_eq!(other.ends().len(), 1, "the client is gone");
+    });
+}
+
+#[test]
+fn idle_connections_close_in_time_without_a_further_call() {
+    check(|| {
+        let upstream = Upstream::answering(OK);
+        let client = Client::new();
+        for round in 1..4 {
+            // Two at once, and one of them is used again later.
+            sched::scope(|s| {
+                for _ in 0..2 {
+                    s.spawn(|| assert_eq!(text(&client, "/"), "hello"));
+                }
+            });
+            sleep(Duration::from_secs(8));
+            assert_eq!(text(&client, "/"), "hello");
+            let before = 2 * (round - 1);
+            sleep(Duration::from_secs(6));
+            assert_eq!(upstream.ends().len(), before);
+            sleep(Duration::from_secs(2));
+            assert_eq!(upstream.ends().len(), before + 1, "15 s after its use");
+            sleep(Duration::from_secs(8));
+            assert_eq!(upstream.ends().len(), before + 2);
+            assert_eq!(upstream.connections(), 2 * round);
+        }
     });
 }
 

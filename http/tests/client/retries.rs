@@ -108,3 +108,65 @@ fn the_slower_of_two_calls_is_closed() {
         assert_eq!(upstream.ends().len(), 1, "the first call was cancelled");
     });
 }
+
+#[test]
+fn an_answer_that_was_half_read_by_the_slower_call_reaches_no_other_call() {
+    check(|| {
+        let count = Rc::new(Cell::new(0));
+        let upstream = Upstream::start(move |mut conversation| {
+            count.set(count.get() + 1);
+            if count.get() == 1 {
+                conversation.hear();
+                conversation.say("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf ");
+                sleep(30 * MS);
+                conversation.say("later");
+                return conversation.wait_for_end();
+            }
+            while conversation.hear().is_some() {
+                conversation.say(OK);
+            }
+        });
+        let (client, budget) = (Client::new(), RetryBudget::new());
+        let ask = || client.get(url("/")).call()?.body_mut().read_to_string();
+        for _ in 0..3 {
+            assert_eq!(Hedge::new(&budget, 20 * MS).run(ask).unwrap(), "hello");
+        }
+        sleep(40 * MS);
+        assert_eq!(ask().unwrap(), "hello");
+        assert_eq!((upstream.connections(), upstream.ends().len()), (2, 1));
+        assert_eq!((budget.requests(), budget.retries()), (3, 1));
+    });
+}
+
+#[test]
+fn two_calls_that_fail_are_an_error_and_without_budget_there_is_one_call() {
+    check(|| {
+        let upstream = Upstream::start(|mut conversation| {
+            conversation.hear();
+            sleep(50 * MS);
+        });
+        let (client, budget) = (Client::new(), RetryBudget::with(1, 0));
+        let ask = || client.get(url("/")).call()?.body_mut().read_to_string();
+        for expected in [2, 3] {
+            assert!(Hedge::new(&budget, 20 * MS).run(ask).is_err());
+            assert_eq!(upstream.connections(), expected);
+        }
+        assert_eq!((budget.retries(), budget.refused()), (1, 1));
+    });
+}
+
+#[test]
+fn the_deadline_of_a_hedge_closes_both_calls() {
+    check(|| {
+        let upstream = Upstream::start(|mut conversation| {
+            conversation.hear();
+            conversation.wait_for_end();
+        });
+        let (client, budget) = (Client::new(), RetryBudget::new());
+        let late =
+            deadline(100 * MS, || Hedge::new(&budget, 20 * MS).run(|| client.get(url("/")).call()));
+        assert!(late.is_err());
+        sleep(2 * MS);
+        assert_eq!((upstream.connections(), upstream.ends().len()), (2, 2));
+    });
+}

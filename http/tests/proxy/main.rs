@@ -4,7 +4,9 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod early_answers;
 mod faults;
+mod full_upstreams;
 mod hostile_upstreams;
 mod passing;
 mod same_as_direct;

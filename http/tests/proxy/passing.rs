@@ -425,7 +425,7 @@ fn a_limit_on_connections_is_kept_to_the_number() {
         peer.read_to_end();
     });
     for (limit, expected) in [(1, [0, 503]), (2, [0, 0])] {
-        let limits = ProxyLimits::default().with_connections(limit);
+        let limits = ProxyLimits::default().with_connections(limit).with_queue(0);
         let proxy = quiet(Proxy::builder().upstream(&upstream.address).limits(limits));
         let running = serve(proxy.clone());
         let mut clients = Vec::new();
