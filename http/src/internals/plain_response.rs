@@ -166,3 +166,44 @@ pub(super) const INTERIM_MAX: usize = 16;
 
 /// Of a head, and of the trailers of a chunked body.
 pub(super) const FIELDS_MAX: usize = 200;
+
+/// For tests: responses that are made of these parts. Bytes at random are hardly ever a head.
+#[cfg(test)]
+pub(super) fn responses_of(parts: &[u8]) -> impl Iterator<Item = String> {
+    let part = |number: &u8| PARTS[usize::from(*number) % PARTS.len()];
+    let text: String = parts.iter().map(part).collect();
+    let starts = ["", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n"];
+    starts.into_iter().map(move |start| format!("{start}{text}"))
+}
+
+/// Parts of responses, good and bad.
+#[cfg(test)]
+const PARTS: &[&str] = &[
+    "HTTP/1.1 200 OK\r\n",
+    "HTTP/1.1 200 OK\r\n",
+    "HTTP/1.0 404\r\n",
+    "HTTP/1.1 204 x\r\n",
+    "HTTP/1.1 304 x\r\n",
+    "HTTP/1.1 103 x\r\n",
+    "HTTP/1.1 100\r\n\r\n",
+    "Content-Length: 3\r\n",
+    "content-length:0\r\n",
+    "Content-Length: 3, 3\r\n",
+    "Transfer-Encoding: chunked\r\n",
+    "Transfer-Encoding: gzip\r\n",
+    "Connection: close\r\n",
+    "Connection: x, Keep-Alive\r\n",
+    "X: \t y \r\n",
+    "X : y\r\n",
+    "\r\n",
+    "\r\n",
+    "3\r\nabc\r\n",
+    "3;a=\"b\"\r\nabc\r\n",
+    "0\r\n",
+    "0\r\n\r\n",
+    "abc",
+    "\r",
+    "\n",
+    " ",
+    "\0",
+];
