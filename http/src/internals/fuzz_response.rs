@@ -2,7 +2,7 @@
 //! one piece and in several, and to a plain reader. `httparse` finds the same head.
 
 use super::plain_response::{FIELDS_MAX, INTERIM_MAX, Plain, PlainResponse, read_plainly};
-use crate::proto::{HeadBounds, ReceivedHead, ResponseFault, ResponseParser};
+use crate::proto::{HeadBounds, ReceivedHead, ResponseParser};
 use crate::proxy::{BodyDecoder, BodyNext};
 
 /// Tries the bytes of an upstream. The first byte says how they are cut into pieces, and the second
@@ -40,8 +40,6 @@ fn read(bytes: &[u8], is_head: bool, is_closed: bool, step: u8) -> Plain {
                 }
                 pieces.start += head.end;
             }
-            // A head that is cut by the end of all bytes may be as long as it likes.
-            Err(ResponseFault::HeadBytes) => return Plain::None,
             Ok(None) if pieces.more() => {}
             Ok(None) | Err(_) => return Plain::None,
         }

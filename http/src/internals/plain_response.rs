@@ -83,27 +83,23 @@ struct PlainHead {
 /// A head, if it is good and the framing in it is clear.
 fn read_head(bytes: &[u8]) -> Option<PlainHead> {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
-    let mut lines = bytes[..end - 4].split(|&byte| byte == b'\n');
-    let mut line = || {
-        let line = lines.next()?;
-        // The last one has lost its CR with the empty line.
-        Some(line.strip_suffix(b"\r").unwrap_or(line).to_vec())
-    };
-    // A bare LF is found here, because then a line has no CR.
-    let count = |byte: u8| bytes[..end].iter().filter(|&&other| other == byte).count();
-    let is_pair = |two: &&[u8]| **two == b"\r\n"[..];
-    let pairs = bytes[..end].windows(2).filter(is_pair).count();
-    if count(b'\n') != pairs || count(b'\r') != pairs {
-        return None;
+    let mut lines = Vec::new();
+    for line in bytes[..end - 2].split_inclusive(|&byte| byte == b'\n') {
+        let line = line.strip_suffix(b"\r\n")?;
+        if line.contains(&b'\r') {
+            return None;
+        }
+        lines.push(line);
     }
-    let (status, minor) = read_status_line(&line()?)?;
+    let (first, rest) = lines.split_first()?;
+    let (status, minor) = read_status_line(first)?;
     let mut fields = Vec::new();
-    while let Some(line) = line() {
+    for line in rest {
         let colon = line.iter().position(|&byte| byte == b':')?;
         let (name, value) = (std::str::from_utf8(&line[..colon]).ok()?, &line[colon + 1..]);
         let is_token =
             |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        if name.is_empty() || !name.bytes().all(is_token) || !value.iter().all(is_text) {
+        if name.is_empty() || !name.bytes().all(is_token) || !value.iter().copied().all(is_text) {
             return None;
         }
         fields.push((name.to_owned(), value.trim_ascii().to_vec()));
@@ -137,13 +133,13 @@ fn read_status_line(line: &[u8]) -> Option<(u16, u8)> {
     let is_good = minor.is_ascii_digit()
         && digits.iter().all(u8::is_ascii_digit)
         && matches!(rest, [] | [b' ', ..])
-        && rest.iter().all(is_text);
+        && rest.iter().copied().all(is_text);
     let status = std::str::from_utf8(digits).ok()?.parse().ok()?;
     (is_good && (100..600).contains(&status)).then_some((status, minor - b'0'))
 }
 
-fn is_text(byte: &u8) -> bool {
-    *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f)
+fn is_text(byte: u8) -> bool {
+    byte == b'\t' || (byte >= b' ' && byte != 0x7f)
 }
 
 fn read_length(value: &[u8]) -> Option<u64> {
