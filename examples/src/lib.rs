@@ -66,7 +66,7 @@ pub struct ServerArgs {
 
 fn listen(text: &str) -> Result<Address, String> {
     let wanted = "wanted is an address with a port, such as 127.0.0.1:8080, or unix:PATH";
-    text.parse().map_err(|error| format!("{error}; {wanted}"))
+    text.parse::<Address>().map_err(|error| format!("{error}; {wanted}"))
 }
 
 fn workers(text: &str) -> Result<NonZeroUsize, String> {

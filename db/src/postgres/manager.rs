@@ -9,10 +9,12 @@ use std::time::Duration;
 use straightline_sched::sync::{Polled, after, select};
 use straightline_sched::{FiberBuilder, block_on};
 use tokio_postgres::config::{SslMode, TargetSessionAttrs};
-use tokio_postgres::{Config, SimpleQueryMessage};
+use tokio_postgres::{Config, Connection, SimpleQueryMessage};
 
 use super::client::{Client, TransactionState};
 use super::endpoint::{Connector, Endpoint, Secure, SocketOptions, Target, in_order, targets};
+use super::notifications::Notifications;
+use super::wire::Wire;
 use crate::error::Error;
 use crate::pool::{Manager, Returned};
 
@@ -121,11 +123,74 @@ impl Postgres {
         Secure { connector: self.settings.connector.clone(), name }
     }
 
+    /// A connection of its own, beside every pool, that gets the messages of `NOTIFY` in these
+    /// channels.
+    ///
+    /// # Blocking
+    ///
+    /// A yield point. Only the caller's deadline, and the `connect_timeout` of the address, bound
+    /// it.
+    ///
+    /// # Cancellation
+    ///
+    /// Nothing is left.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Connect`], and [`Error::Postgres`] if the server does not listen.
+    pub fn listen(&self, channels: &[&str]) -> Result<Notifications, Error> {
+        let (client, connection, endpoint) = self.first_of(|endpoint| {
+            let (client, connection) = self.open(endpoint)?;
+            Ok((client, connection, endpoint.to_string()))
+        })?;
+        Notifications::begin(client, connection, endpoint, channels)
+    }
+
+    /// Tries the addresses in their order, until `open` succeeds. The error is that of the last
+    /// one.
+    fn first_of<T>(&self, open: impl Fn(&Endpoint) -> Result<T, Error>) -> Result<T, Error> {
+        let mut last = None;
+        for target in in_order(&self.settings.targets, &self.settings.config) {
+            let endpoints = match target.endpoints() {
+                Ok(endpoints) => endpoints,
+                Err(error) => {
+                    last = Some(error);
+                    continue;
+                }
+            };
+            for endpoint in endpoints {
+                match open(&endpoint) {
+                    Ok(opened) => return Ok(opened),
+                    Err(error) => last = Some(error),
+                }
+            }
+        }
+        Err(last.unwrap_or_else(|| Error::connect(self.address(), "the name has no address")))
+    }
+
     fn connect_to(&self, endpoint: &Endpoint) -> Result<Client, Error> {
-        let at = |error: Error| match error {
-            Error::Postgres(source) => Error::connect(endpoint.to_string(), source),
-            other => other,
-        };
+        let settings = &*self.settings;
+        let (inner, connection) = self.open(endpoint)?;
+        let driver = FiberBuilder::new().name("postgres: connection").spawn(move || {
+            // How it ended is what the calls of the client say.
+            let _ = block_on(connection);
+        });
+        let driver = driver.map_err(|error| Error::connect(endpoint.to_string(), error))?;
+        let client = Client::new(inner, endpoint.clone(), driver, settings.statements_max);
+        check_session(&client, settings.config.get_target_session_attrs()).map_err(|error| {
+            match error {
+                Error::Postgres(source) => Error::connect(endpoint.to_string(), source),
+                other => other,
+            }
+        })?;
+        Ok(client)
+    }
+
+    /// A connection without the fiber that does its input and output.
+    fn open(
+        &self,
+        endpoint: &Endpoint,
+    ) -> Result<(tokio_postgres::Client, Connection<Wire, Wire>), Error> {
         let settings = &*self.settings;
         let wire = endpoint.connect(&settings.socket);
         let wire = wire.map_err(|error| Error::connect(endpoint.to_string(), error))?;
@@ -134,15 +199,7 @@ impl Postgres {
             config.ssl_mode(SslMode::Disable);
         }
         let connected = block_on(config.connect_raw(wire, self.secure(endpoint)))?;
-        let (inner, connection) = connected.map_err(|error| at(Error::Postgres(error)))?;
-        let driver = FiberBuilder::new().name("postgres: connection").spawn(move || {
-            // How it ended is what the calls of the client say.
-            let _ = block_on(connection);
-        });
-        let driver = driver.map_err(|error| Error::connect(endpoint.to_string(), error))?;
-        let client = Client::new(inner, endpoint.clone(), driver, settings.statements_max);
-        check_session(&client, settings.config.get_target_session_attrs()).map_err(at)?;
-        Ok(client)
+        connected.map_err(|error| Error::connect(endpoint.to_string(), error))
     }
 }
 
@@ -166,25 +223,8 @@ fn check_session(client: &Client, asked: TargetSessionAttrs) -> Result<(), Error
 impl Manager for Postgres {
     type Connection = Client;
 
-    /// Tries the addresses in their order. The error is that of the last one.
     fn connect(&self) -> Result<Client, Error> {
-        let mut last = None;
-        for target in in_order(&self.settings.targets, &self.settings.config) {
-            let endpoints = match target.endpoints() {
-                Ok(endpoints) => endpoints,
-                Err(error) => {
-                    last = Some(error);
-                    continue;
-                }
-            };
-            for endpoint in endpoints {
-                match self.connect_to(&endpoint) {
-                    Ok(client) => return Ok(client),
-                    Err(error) => last = Some(error),
-                }
-            }
-        }
-        Err(last.unwrap_or_else(|| Error::connect(self.address(), "the name has no address")))
+        self.first_of(|endpoint| self.connect_to(endpoint))
     }
 
     fn address(&self) -> String {

@@ -22,14 +22,17 @@
 //! keepalive probes; set `keepalives_idle` or `tcp_user_timeout` in the address for less than two
 //! hours. `options=-c statement_timeout=30s` has the server bound each statement.
 //!
-//! Messages of `LISTEN` and notices of the server are dropped, as the future of
-//! [`tokio_postgres::Connection`] does: a program that listens has a connection of its own.
+//! # Messages
+//!
+//! [`Postgres::listen`] makes a connection that gets the messages of `NOTIFY`. On the connections
+//! of a pool they are dropped, and so are notices of the server.
 
 mod client;
 mod copy;
 mod endpoint;
 mod flight;
 mod manager;
+mod notifications;
 mod rows;
 mod statements;
 mod wire;
@@ -37,6 +40,7 @@ mod wire;
 pub use client::{Client, Transaction};
 pub use copy::{CopyIn, CopyOut};
 pub use manager::{Postgres, PostgresBuilder};
+pub use notifications::Notifications;
 pub use rows::Rows;
 pub use tokio_postgres;
 pub use tokio_postgres::{Row, types};

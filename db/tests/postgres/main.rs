@@ -11,6 +11,7 @@ mod addresses_lead_to_a_server;
 mod broken_connections_are_replaced;
 mod calls_answer_as_blocking_code_expects;
 mod fibers_wait_in_order;
+mod messages_reach_those_who_listen;
 #[path = "../common/postgres_server.rs"]
 mod postgres_server;
 mod pretended_server;

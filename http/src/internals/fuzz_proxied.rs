@@ -148,7 +148,7 @@ fn check(behaviour: &Behaviour, received: &[u8], sent: &Plain, is_second_known: 
         Plain::Whole(first) => first,
         Plain::Cut(first) => {
             check_framing(&first, is_head);
-            // A response that is passed on while it arrives may end early, and then nothing follows.
+            // A response that is passed on while it arrives may end early; then nothing follows.
             assert!(matches!(sent, Plain::Cut(_)), "{}", shown());
             assert_eq!(first.status, status_of(sent), "{}", shown());
             return;
@@ -213,3 +213,22 @@ const SECOND: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsecond";
 
 /// More than the proxy reads before it chooses an upstream, and no more than a server skips.
 const BODY_BYTES: usize = 20_000;
+
+#[cfg(test)]
+mod tests {
+    use super::super::plain_response::responses_of;
+    use super::*;
+
+    quickcheck::quickcheck! {
+        fn an_upstream_that_sends_any_parts_cannot_mislead_a_client(
+            fragment: u8,
+            flags: u8,
+            parts: Vec<u8>
+        ) -> bool {
+            responses_of(&parts).all(|text| {
+                fuzz_proxied(&[&[fragment, flags], text.as_bytes()].concat());
+                true
+            })
+        }
+    }
+}

@@ -83,27 +83,23 @@ struct PlainHead {
 /// A head, if it is good and the framing in it is clear.
 fn read_head(bytes: &[u8]) -> Option<PlainHead> {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
-    let mut lines = bytes[..end - 4].split(|&byte| byte == b'\n');
-    let mut line = || {
-        let line = lines.next()?;
-        // The last one has lost its CR with the empty line.
-        Some(line.strip_suffix(b"\r").unwrap_or(line).to_vec())
-    };
-    // A bare LF is found here, because then a line has no CR.
-    let count = |byte: u8| bytes[..end].iter().filter(|&&other| other == byte).count();
-    let is_pair = |two: &&[u8]| **two == b"\r\n"[..];
-    let pairs = bytes[..end].windows(2).filter(is_pair).count();
-    if count(b'\n') != pairs || count(b'\r') != pairs {
-        return None;
+    let mut lines = Vec::new();
+    for line in bytes[..end - 2].split_inclusive(|&byte| byte == b'\n') {
+        let line = line.strip_suffix(b"\r\n")?;
+        if line.contains(&b'\r') {
+            return None;
+        }
+        lines.push(line);
     }
-    let (status, minor) = read_status_line(&line()?)?;
+    let (first, rest) = lines.split_first()?;
+    let (status, minor) = read_status_line(first)?;
     let mut fields = Vec::new();
-    while let Some(line) = line() {
+    for line in rest {
         let colon = line.iter().position(|&byte| byte == b':')?;
         let (name, value) = (std::str::from_utf8(&line[..colon]).ok()?, &line[colon + 1..]);
         let is_token =
             |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        if name.is_empty() || !name.bytes().all(is_token) || !value.iter().all(is_text) {
+        if name.is_empty() || !name.bytes().all(is_token) || !value.iter().copied().all(is_text) {
             return None;
         }
         fields.push((name.to_owned(), value.trim_ascii().to_vec()));
@@ -137,13 +133,13 @@ fn read_status_line(line: &[u8]) -> Option<(u16, u8)> {
     let is_good = minor.is_ascii_digit()
         && digits.iter().all(u8::is_ascii_digit)
         && matches!(rest, [] | [b' ', ..])
-        && rest.iter().all(is_text);
+        && rest.iter().copied().all(is_text);
     let status = std::str::from_utf8(digits).ok()?.parse().ok()?;
     (is_good && (100..600).contains(&status)).then_some((status, minor - b'0'))
 }
 
-fn is_text(byte: &u8) -> bool {
-    *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f)
+fn is_text(byte: u8) -> bool {
+    byte == b'\t' || (byte >= b' ' && byte != 0x7f)
 }
 
 fn read_length(value: &[u8]) -> Option<u64> {
@@ -166,3 +162,44 @@ pub(super) const INTERIM_MAX: usize = 16;
 
 /// Of a head, and of the trailers of a chunked body.
 pub(super) const FIELDS_MAX: usize = 200;
+
+/// For tests: responses that are made of these parts. Bytes at random are hardly ever a head.
+#[cfg(test)]
+pub(super) fn responses_of(parts: &[u8]) -> impl Iterator<Item = String> {
+    let part = |number: &u8| PARTS[usize::from(*number) % PARTS.len()];
+    let text: String = parts.iter().map(part).collect();
+    let starts = ["", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n"];
+    starts.into_iter().map(move |start| format!("{start}{text}"))
+}
+
+/// Parts of responses, good and bad.
+#[cfg(test)]
+const PARTS: &[&str] = &[
+    "HTTP/1.1 200 OK\r\n",
+    "HTTP/1.1 200 OK\r\n",
+    "HTTP/1.0 404\r\n",
+    "HTTP/1.1 204 x\r\n",
+    "HTTP/1.1 304 x\r\n",
+    "HTTP/1.1 103 x\r\n",
+    "HTTP/1.1 100\r\n\r\n",
+    "Content-Length: 3\r\n",
+    "content-length:0\r\n",
+    "Content-Length: 3, 3\r\n",
+    "Transfer-Encoding: chunked\r\n",
+    "Transfer-Encoding: gzip\r\n",
+    "Connection: close\r\n",
+    "Connection: x, Keep-Alive\r\n",
+    "X: \t y \r\n",
+    "X : y\r\n",
+    "\r\n",
+    "\r\n",
+    "3\r\nabc\r\n",
+    "3;a=\"b\"\r\nabc\r\n",
+    "0\r\n",
+    "0\r\n\r\n",
+    "abc",
+    "\r",
+    "\n",
+    " ",
+    "\0",
+];

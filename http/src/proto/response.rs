@@ -311,10 +311,12 @@ mod tests {
         whole
     }
 
-    /// RFC 9112 section 6.3: where a body ends, and whether another request may follow. The second
-    /// rule, of a 2xx to CONNECT, is not here: the proxy passes no CONNECT on.
-    #[test]
-    fn the_end_of_a_body_is_that_of_the_rfc() {
+    /// The fields, and what follows from them.
+    type End = (&'static str, &'static str, Result<(ReceivedBody, bool), ResponseFault>);
+
+    /// The method of the request and the status; the fields; where the body ends, and whether
+    /// another request may follow.
+    const ENDS: &[End] = &{
         use ReceivedBody::{Chunked, Known, UntilClose};
         use ResponseFault::{ContentLength, FramingConflict, InterimBody, TransferEncoding};
         const NONE: &str = "";
@@ -323,7 +325,7 @@ mod tests {
         const CHUNKED: &str = "transfer-encoding: Chunked\r\n";
         const BOTH: &str = "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n";
         const BOTH_TURNED: &str = "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n";
-        let rows = [
+        [
             // Rule 1: the first empty line is the end, whatever the fields say.
             ("HEAD 200", NONE, Ok((Known(0), true))),
             ("HEAD 200", FIVE, Ok((Known(0), true))),
@@ -380,8 +382,14 @@ mod tests {
             // Rule 8: neither.
             ("GET 200", NONE, Ok((UntilClose, false))),
             ("GET 205", NONE, Ok((UntilClose, false))),
-        ];
-        for (what, fields, expected) in rows {
+        ]
+    };
+
+    /// RFC 9112 section 6.3: where a body ends, and whether another request may follow. The second
+    /// rule, of a 2xx to CONNECT, is not here: the proxy passes no CONNECT on.
+    #[test]
+    fn the_end_of_a_body_is_that_of_the_rfc() {
+        for &(what, fields, expected) in ENDS {
             let (method, status) = what.split_once(' ').expect("a method and a status");
             let text = format!("HTTP/1.1 {status} x\r\n{fields}\r\n");
             let seen = parse(&text, method == "HEAD").map(|head| {
@@ -392,7 +400,7 @@ mod tests {
             assert_eq!(seen, expected, "{method} and {text}");
         }
         let old = "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-        assert_eq!(parse(old, false).err(), Some(TransferEncoding));
+        assert_eq!(parse(old, false).err(), Some(ResponseFault::TransferEncoding));
         let head = parse("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", true);
         assert_eq!(head.expect("good").expect("whole").content_length, Some(5));
     }

@@ -53,8 +53,8 @@
 //!   upload is not read.
 //! - If the end of a response could be read differently, which only a 204 or bytes behind the end
 //!   can cause without an error, the client gets it, and the upstream's connection is closed.
-//! - If all upstreams have [`ProxyLimits::connections`] requests, the request waits for its turn, for
-//!   [`ProxyTimeouts::queue`] at most; then 503. If no upstream is healthy: 503 at once.
+//! - If all upstreams have [`ProxyLimits::connections`] requests, the request waits for its turn,
+//!   for [`ProxyTimeouts::queue`] at most; then 503. If no upstream is healthy: 503 at once.
 //!
 //! If the client disconnects, the connection to the upstream is closed. The handler's own timeout
 //! and deadlines around it apply as well: they unwind, and the connection is closed.

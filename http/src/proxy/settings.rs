@@ -20,9 +20,9 @@ pub struct ProxyTimeouts {
     /// For a new connection, the resolution of a name included; then another upstream is tried, and
     /// in the end the client gets a 504. Default 5 s: some lost packets.
     pub connect: Duration,
-    /// For a place with an upstream, if all of them have as many requests as they may have; then 503.
-    /// Zero: no request waits. Default 1 s: long enough for a burst, and short enough for a client
-    /// that asks elsewhere then.
+    /// For a place with an upstream, if all of them have as many requests as they may have; then
+    /// 503. Zero: no request waits. Default 1 s: long enough for a burst, and short enough for a
+    /// client that asks elsewhere then.
     pub queue: Duration,
     /// From the end of the request to the end of the response's head; then 504. Default 30 s: half
     /// of the server's [handler timeout](crate::Timeouts::handler), so that the proxy notices first

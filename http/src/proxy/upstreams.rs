@@ -113,8 +113,8 @@ impl Upstreams {
         emit(self.observer.as_deref(), event);
     }
 
-    /// As [`choose`](Self::choose), but if all upstreams have as many requests as they may have, the
-    /// request waits for its turn. Before that, `before_wait` is called.
+    /// As [`choose`](Self::choose), but if all upstreams have as many requests as they may have,
+    /// the request waits for its turn. Before that, `before_wait` is called.
     ///
     /// A yield point if it waits.
     pub(super) fn choose_in_turn(

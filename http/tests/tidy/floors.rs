@@ -39,7 +39,7 @@ pub(crate) const BUILDINGS: &[Building<'_>] = &[
             "mod.rs",
             "manager.rs",
             "client.rs",
-            "copy.rs  rows.rs",
+            "copy.rs  notifications.rs  rows.rs",
             "endpoint.rs  flight.rs  statements.rs",
             "wire.rs",
         ],
