@@ -141,6 +141,7 @@ pub mod proxy;
 mod server;
 mod signal;
 pub mod sse;
+pub mod systemd;
 mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -24,6 +24,7 @@ mod proxy;
 #[cfg(feature = "web")]
 mod routing;
 mod servers;
+mod service_manager;
 #[cfg(feature = "web")]
 mod sse;
 #[cfg(feature = "web")]

@@ -13,6 +13,7 @@ mod local;
 mod operating;
 mod programs;
 mod proxies;
+mod service_manager;
 mod sharing;
 mod stopping;
 mod telemetry;

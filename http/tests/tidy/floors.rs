@@ -29,7 +29,7 @@ pub(crate) const BUILDINGS: &[Building<'_>] = &[
             "control/",
             "telemetry/  body_error.rs",
             "config/",
-            "proto/  with_fields.rs",
+            "proto/  systemd/  with_fields.rs",
         ],
     ),
     ("db/src/", &["lib.rs", "postgres/  redis/", "pool/", "error.rs"]),
