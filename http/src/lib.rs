@@ -123,6 +123,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod admin;
 mod body_error;
 #[cfg(feature = "client")]
 pub mod client;

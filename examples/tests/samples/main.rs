@@ -24,6 +24,7 @@ mod proxy;
 #[cfg(feature = "web")]
 mod routing;
 mod servers;
+mod service;
 mod service_manager;
 #[cfg(feature = "web")]
 mod sse;
@@ -40,6 +41,7 @@ const SERVERS: &[&str] = &[
     "hello",
     "bench_server",
     "fanout",
+    "service",
     #[cfg(feature = "web")]
     "playground",
     #[cfg(feature = "proxy")]

@@ -21,7 +21,7 @@ pub(crate) const BUILDINGS: &[Building<'_>] = &[
         &[
             "lib.rs  guide.rs  internals/",
             "testing/",
-            "client/  proxy/  sse/  web/  websocket/",
+            "admin/  client/  proxy/  sse/  web/  websocket/",
             "server/  signal.rs  https.rs",
             "conn/",
             "message/",
