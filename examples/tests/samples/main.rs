@@ -1,6 +1,8 @@
 //! The sample servers as processes: the contract of all servers, what may happen to their process,
 //! and the features of the playground.
 
+#[cfg(all(feature = "web", feature = "websocket"))]
+mod behind_proxies;
 #[cfg(any(feature = "sqlite", all(feature = "web", feature = "websocket")))]
 mod browser;
 #[cfg(all(feature = "web", feature = "websocket"))]

@@ -245,7 +245,7 @@ fn a_service_is_replaced_under_load_and_no_request_fails() {
             restarts += 1;
         }
         is_over.store(true, Ordering::Relaxed);
-        let joined = clients.into_iter().flatten().map(|client| client.join());
+        let joined = clients.into_iter().flatten().map(thread::ScopedJoinHandle::join);
         seen.extend(joined.map(|seen| seen.expect("no request fails")));
     });
     println!("{restarts} restarts in {:?}", begin.elapsed());

@@ -102,9 +102,8 @@ impl Admin {
                 let text = self.server.metrics().to_prometheus();
                 text.into_response().content_type("text/plain; version=0.0.4")
             }
-            "/healthz" => self.health(),
             "/readyz" if !self.server.is_ready() => unavailable("stopping\n"),
-            "/readyz" => self.health(),
+            "/healthz" | "/readyz" => self.health(),
             "/fibers" => self.fibers(request.query().unwrap_or_default()),
             "/settings" => self.settings.to_string().into_response(),
             "/drain" => {

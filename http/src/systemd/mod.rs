@@ -22,7 +22,7 @@
 //! | `RELOADING=1`, `MONOTONIC_USEC` | SIGHUP has come, and a reload begins |
 //! | `STOPPING=1` | a shutdown begins, and at each of its phases |
 //! | `STATUS=` | the addresses, or the phase of the shutdown |
-//! | `WATCHDOG=1` | twice in the time of `WatchdogSec=`, if the unit has that |
+//! | `WATCHDOG=1` | at least twice in the time of `WatchdogSec=`, if the unit has that |
 //!
 //! The shards themselves send the messages of the watchdog, from their fibers. So the messages stop
 //! if all threads are stuck, and the manager restarts the process. As long as one shard serves,

@@ -56,6 +56,7 @@ fn number(name: &str, value: &OsString) -> io::Result<u64> {
 mod tests {
     use super::*;
 
+    #[allow(clippy::option_option)] // none at all, or none because it is broken
     fn parsed(variables: &[(&str, &str)]) -> Option<Option<Duration>> {
         let variable = |name: &str| {
             let found = variables.iter().find(|(known, _)| *known == name);

@@ -12,6 +12,7 @@ mod hostile_values;
 mod listeners;
 mod local;
 mod operating;
+mod page_of_operations;
 mod programs;
 mod proxies;
 mod service_manager;
