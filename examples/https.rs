@@ -203,6 +203,7 @@ impl Args {
         let mut builder = Server::builder()
             .bind(self.listen.clone())
             .tls(config)
+            .systemd()
             .shutdown_on_signals()
             .inspect_on_signals()
             .print_panics()

@@ -74,10 +74,12 @@ fn workers(text: &str) -> Result<NonZeroUsize, String> {
 }
 
 impl ServerArgs {
-    /// A server with these flags. SIGTERM and SIGINT drain it, and SIGQUIT lists its fibers.
+    /// A server with these flags. SIGTERM and SIGINT drain it, and SIGQUIT lists its fibers. If
+    /// systemd has started it, by a socket unit, the sockets of the unit count, and not the flag.
     pub fn server(&self) -> ServerBuilder {
         let server = Server::builder()
-            .bind(self.listen.clone())
+            .inherited_or_bind(self.listen.clone())
+            .systemd()
             .shutdown_on_signals()
             .inspect_on_signals()
             .print_panics();

@@ -15,6 +15,15 @@ pub use straightline_sched::guide::{drivers, hazards, soundness};
 #[doc = include_str!("../docs/cookbook.md")]
 pub mod cookbook {}
 
+/// How to run a server in production: systemd, containers, proxies, restarts without a request that
+/// fails.
+///
+/// [operations]: crate::guide::operations
+/// [overload]: crate::guide::overload
+/// [tls]: crate::guide::tls
+#[doc = include_str!("../docs/deploy.md")]
+pub mod deploy {}
+
 /// For programmers who come from axum: the same small service in both, and what is called how.
 ///
 /// [cookbook]: crate::guide::cookbook
@@ -39,10 +48,38 @@ pub mod from_go {}
 #[doc = include_str!("../docs/from-threads.md")]
 pub mod from_threads {}
 
+/// Which page is for what.
+///
+/// [conformance]: crate::guide::conformance
+/// [cookbook]: crate::guide::cookbook
+/// [deploy]: crate::guide::deploy
+/// [drivers]: crate::guide::drivers
+/// [from-axum]: crate::guide::from_axum
+/// [from-go]: crate::guide::from_go
+/// [from-threads]: crate::guide::from_threads
+/// [hazards]: crate::guide::hazards
+/// [operations]: crate::guide::operations
+/// [overload]: crate::guide::overload
+/// [simulation]: crate::guide::simulation
+/// [soundness]: crate::guide::soundness
+/// [tls]: crate::guide::tls
+#[doc = include_str!("../docs/README.md")]
+pub mod index {}
+
+/// What a running server tells: metrics, events, alerts, and what to do when it is slow, full,
+/// stuck or leaking.
+///
+/// [deploy]: crate::guide::deploy
+/// [hazards]: crate::guide::hazards
+/// [overload]: crate::guide::overload
+#[doc = include_str!("../docs/operations.md")]
+pub mod operations {}
+
 /// What each timeout and each limit does: what the client sees, what the handler sees, and what is
 /// counted.
 ///
 /// [cookbook-metrics]: crate::guide::cookbook#metrics-and-routes
+/// [deploy]: crate::guide::deploy
 /// [thread-bound]: crate::guide::hazards#state-that-is-tied-to-the-thread-by-a-closure
 #[doc = include_str!("../docs/overload.md")]
 pub mod overload {}

@@ -32,8 +32,9 @@
 //! # Features
 //!
 //! Beside the server, without a feature: [`sched`] (fibers), [`net`] (sockets), [`fs`] and
-//! [`process`] (files and programs, which block the fiber alone), [`sse`] (event streams), and the
-//! parts of [`web`] that need no other crate.
+//! [`process`] (files and programs, which block the fiber alone), [`sse`] (event streams),
+//! [`systemd`] and [`admin`] (services in production), and the parts of [`web`] that need no other
+//! crate.
 //!
 //! | feature | what it adds |
 //! |---|---|
@@ -111,6 +112,7 @@
 //! - [`guide::hazards`]: what not to do on a fiber, what happens there, and what to use instead.
 //!   Read it before you run existing code on fibers.
 //! - [`guide::overload`]: what each timeout and each limit does.
+//! - [`guide::deploy`] and [`guide::operations`]: how to run a server in production.
 //! - [`guide::tls`]: HTTPS, by the features `tls` and `tls-aws-lc`.
 //! - [`guide::simulation`]: how to test a handler in virtual time.
 //! - [`guide::conformance`]: which requests are refused, and what other servers do.
@@ -123,6 +125,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod admin;
 mod body_error;
 #[cfg(feature = "client")]
 pub mod client;
@@ -141,6 +144,7 @@ pub mod proxy;
 mod server;
 mod signal;
 pub mod sse;
+pub mod systemd;
 mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -1,6 +1,8 @@
 //! The sample servers as processes: the contract of all servers, what may happen to their process,
 //! and the features of the playground.
 
+#[cfg(all(feature = "web", feature = "websocket"))]
+mod behind_proxies;
 #[cfg(any(feature = "sqlite", all(feature = "web", feature = "websocket")))]
 mod browser;
 #[cfg(all(feature = "web", feature = "websocket"))]
@@ -24,6 +26,8 @@ mod proxy;
 #[cfg(feature = "web")]
 mod routing;
 mod servers;
+mod service;
+mod service_manager;
 #[cfg(feature = "web")]
 mod sse;
 #[cfg(feature = "web")]
@@ -39,6 +43,7 @@ const SERVERS: &[&str] = &[
     "hello",
     "bench_server",
     "fanout",
+    "service",
     #[cfg(feature = "web")]
     "playground",
     #[cfg(feature = "proxy")]

@@ -1,6 +1,7 @@
 //! All settings of a server, and their defaults.
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 
 use slog::Logger;
@@ -15,6 +16,7 @@ use super::networks::Networks;
 use super::policy::{AllStuck, OnDisconnect, PanicPolicy};
 use super::timeouts::Timeouts;
 use crate::proto::Limits;
+use crate::systemd::Manager;
 
 /// The settings that the builder of a server collects and its shards use.
 #[derive(Clone)]
@@ -44,6 +46,8 @@ pub(crate) struct Config {
     pub(crate) tls: Option<TlsConfig>,
     pub(crate) logger: Option<Logger>,
     pub(crate) prints_panics: bool,
+    /// Hears what the server does.
+    pub(crate) manager: Option<Arc<Manager>>,
     pub(crate) descriptors: Descriptors,
     pub(crate) has_wrappers: bool,
     /// The whole response for a client that is rejected when it connects.
@@ -93,6 +97,7 @@ impl Default for Config {
             tls: None,
             logger: None,
             prints_panics: false,
+            manager: None,
             descriptors: Descriptors::default(),
             has_wrappers: false,
             rejection: Vec::new(),

@@ -91,6 +91,7 @@ impl Settings {
             tls,
             logger,
             prints_panics,
+            manager,
             descriptors,
             has_wrappers,
             rejection: _,
@@ -126,6 +127,7 @@ impl Settings {
         list.put("quiet", &is_quiet, &false);
         list.put("wrap", has_wrappers, &false);
         list.put("print_panics", prints_panics, &default.prints_panics);
+        list.put("systemd", &manager.is_some(), &false);
         Self { all: list.all }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use straightline_net::Transport;
-use straightline_sched::sync::FlagReader;
+use straightline_sched::sync::{FlagReader, after, select};
 use straightline_sched::{FiberInfo, JoinHandle};
 #[cfg(feature = "_tls")]
 use straightline_tls::TlsConfigError;
@@ -50,6 +50,35 @@ impl ServerHandle {
     /// Not a yield point; works from any thread.
     pub fn is_ready(&self) -> bool {
         self.shared.phase() == Phase::Serving
+    }
+
+    /// Whether one of the server's threads comes back to its scheduler within `timeout`. False if
+    /// all of them are stuck, and before [`Server::run`](crate::Server::run) has started them. For
+    /// the probe of a manager that restarts the process; the
+    /// [admin listener](crate::admin) has such a probe.
+    ///
+    /// # Blocking
+    ///
+    /// A yield point. On a thread without fibers the thread waits.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use straightline::{Request, Server};
+    ///
+    /// let server = Server::builder().bind("127.0.0.1:0").build(|_: &mut Request| "hi\n")?;
+    /// let handle = server.handle();
+    /// assert!(!handle.is_responsive(Duration::from_secs(1)));
+    /// let serving = std::thread::spawn(|| server.run());
+    /// while !handle.is_responsive(Duration::from_secs(1)) {}
+    /// handle.shutdown();
+    /// serving.join().unwrap()?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn is_responsive(&self, timeout: Duration) -> bool {
+        let (signs, timeout) = (self.shared.shards.ask(), after(timeout));
+        // A fiber that unwinds may not wait; it looks for a sign that has come already.
+        let _ = select(&[&signs, &timeout]);
+        signs.try_recv().is_ok()
     }
 
     /// Set from the moment when the server's drain begins, for code that has to end then: something

@@ -3,7 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use straightline_net::{BoundListener, ListenOptions, inherit};
+use straightline_net::inherit::{self, Inherited};
+use straightline_net::{BoundListener, ListenOptions};
 
 use super::socket_file::{self, SocketFile};
 use crate::config::Address;
@@ -74,15 +75,21 @@ pub(crate) fn open_all(
 impl Port {
     /// The listeners that this process was started with; an error if there are none.
     pub(crate) fn inherited() -> Vec<io::Result<Self>> {
+        Self::inherited_if_any().unwrap_or_else(|| {
+            let message = format!("no listeners were inherited: {}", inherit::why_none());
+            vec![Err(io::Error::new(io::ErrorKind::NotFound, message))]
+        })
+    }
+
+    /// The listeners that this process was started with, if there are any.
+    pub(crate) fn inherited_if_any() -> Option<Vec<io::Result<Self>>> {
         match inherit::listeners() {
-            Ok(listeners) if listeners.is_empty() => {
-                let message = format!("no listeners were inherited: {}", inherit::why_none());
-                vec![Err(io::Error::new(io::ErrorKind::NotFound, message))]
-            }
+            Ok(listeners) if listeners.is_empty() => None,
             Ok(listeners) => {
-                listeners.into_iter().map(|inherited| Ok(Self::Open(inherited.listener))).collect()
+                let open = |inherited: Inherited| Ok(Self::Open(inherited.listener));
+                Some(listeners.into_iter().map(open).collect())
             }
-            Err(error) => vec![Err(error)],
+            Err(error) => Some(vec![Err(error)]),
         }
     }
 

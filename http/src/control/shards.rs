@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::time::Duration;
 
 use parking_lot::RwLock;
+use straightline_sched::sync::mpsc;
 use straightline_sched::{FiberInfo, Stats};
 
 use super::slot::Slot;
@@ -183,6 +184,21 @@ impl Shards {
         let slots = self.slots.read();
         let counting = slots.live.iter().filter(|slot| !slot.is_retired());
         counting.map(|slot| of(slot)).sum()
+    }
+
+    /// Asks each shard that is not stuck for a sign. Each answers in its next turn.
+    pub(crate) fn ask(&self) -> mpsc::Receiver<()> {
+        let (sender, signs) = mpsc::unbounded();
+        for shard in self.all().iter().filter(|slot| !slot.is_stuck()).filter_map(|s| s.scheduler())
+        {
+            let sender = sender.clone();
+            // A shard that has ended gives no sign.
+            let _ = shard.spawn(move || {
+                // The asker may have left.
+                let _ = sender.try_send(());
+            });
+        }
+        signs
     }
 
     /// The fibers of each shard, in the order of the shards' numbers.

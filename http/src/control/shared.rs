@@ -20,6 +20,7 @@ use super::shutdown::Shutdown;
 use super::slot::Slot;
 use super::socket_file::SocketFile;
 use crate::config::{Address, Config, Descriptors, Phase};
+use crate::systemd::{Manager, ManagerFailure, NotifyState};
 #[cfg(feature = "_tls")]
 use crate::telemetry::TlsNumbers;
 use crate::telemetry::{AccessLog, Event, Observers, PartRegistry};
@@ -130,6 +131,32 @@ impl Shared {
         }
     }
 
+    /// Lets the service manager know something, if there is one.
+    pub(crate) fn tell_manager(&self, tell: impl FnOnce(&Manager) -> Result<(), ManagerFailure>) {
+        if let Some(manager) = &self.config.manager
+            && let Err(ManagerFailure(error)) = tell(manager)
+        {
+            self.observers.emit(&Event::NotifyFailed { error: &error });
+        }
+    }
+
+    /// One more shard serves. If all do, the server is ready.
+    pub(crate) fn record_running(&self) {
+        let is_running = |slot: &Arc<Slot>| slot.scheduler().is_some();
+        if self.config.manager.is_some()
+            && self.phase() == Phase::Serving
+            && self.shards.all().iter().all(is_running)
+        {
+            self.tell_manager(|manager| manager.record_ready(&self.status()));
+        }
+    }
+
+    /// What the server does, in a line for its service manager.
+    pub(crate) fn status(&self) -> String {
+        let addresses: Vec<_> = self.local.iter().map(Address::to_string).collect();
+        format!("serving on {}", addresses.join(", "))
+    }
+
     pub(crate) fn is_starting(&self) -> bool {
         self.is_starting.load(Ordering::SeqCst)
     }
@@ -172,7 +199,12 @@ impl Shared {
         if !self.shutdown.advance(to) {
             return;
         }
-        self.observers.emit(&Event::ShutdownAdvanced { phase: to });
+        let event = Event::ShutdownAdvanced { phase: to };
+        self.tell_manager(|manager| {
+            let status = event.to_string();
+            manager.tell(&[NotifyState::Stopping, NotifyState::Status(&status)])
+        });
+        self.observers.emit(&event);
         if to >= Phase::Draining {
             self.remove_socket_files();
         }

@@ -1,6 +1,5 @@
 //! The builder of a server: its settings.
 
-use std::fmt;
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -12,7 +11,7 @@ use straightline_sched::DriverKind;
 #[cfg(feature = "_tls")]
 use straightline_tls::TlsConfig;
 
-use super::handler::{Handler, Shareable, check};
+use super::handler::{Handler, Shareable, boxed, check};
 use super::local::LocalServer;
 use super::plan::Plan;
 use super::running::Server;
@@ -40,6 +39,7 @@ use crate::telemetry::{AccessLogFormat, LogObserver, Observer};
 /// println!("listening on http://{}", server.local_addrs()[0]);
 /// # std::io::Result::Ok(())
 /// ```
+#[derive(Debug)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct ServerBuilder {
     plan: Plan,
@@ -56,12 +56,11 @@ impl ServerBuilder {
     /// Adds an address to listen on: text such as `"127.0.0.1:8080"` or `"unix:/run/app.sock"`, a
     /// host and a port, a [`SocketAddr`](std::net::SocketAddr), a [`Path`](std::path::Path), and
     /// whatever else converts into an [`Address`]. A name is resolved, and its first address
-    /// counts. [`build`](Self::build) reports an invalid address.
-    ///
-    /// A file of a Unix socket to which no program is bound any more is replaced: a server that
-    /// crashed leaves such a file. Any other file, and the socket of another program, is an error
-    /// and is not touched. The server's own file is removed when a shutdown closes the port, or the
-    /// server is dropped, unless another file has its place by then.
+    /// counts. [`build`](Self::build) reports an invalid address. A file of a Unix socket to which
+    /// no program is bound any more is replaced: a server that crashed leaves such a file. Any
+    /// other file, and the socket of another program, is an error and is not touched. The server's
+    /// own file is removed when a shutdown closes the port, or the server is dropped, unless
+    /// another file has its place by then.
     pub fn bind(mut self, address: impl TryInto<Address, Error: Into<AddressError>>) -> Self {
         let address = address.try_into().map_err(|error| io::Error::from(error.into()));
         self.plan.ports.push(address.map(Port::Closed));
@@ -73,14 +72,12 @@ impl ServerBuilder {
     /// ([`BoundListener::try_from`](straightline_net::BoundListener)). [`build`](Self::build)
     /// reports a socket that does not listen.
     ///
-    /// All shards accept from the one socket, and so may other processes that have it. So a service
-    /// can be replaced without a client noticing: start the successor with the same socket, and
-    /// then shut this server down. It accepts what is in the queue, and leaves the socket as it is.
-    /// If no other process has the socket, clients that connect in the last moment are reset, other
-    /// than with [`bind`](Self::bind). The settings for TCP clients
-    /// ([`keepalive`](Self::keepalive), [`notsent_lowat`](Self::notsent_lowat),
-    /// [`socket_buffers`](Self::socket_buffers)) are set on the socket. The file of a Unix socket
-    /// stays.
+    /// All shards accept from the one socket, and so may other processes that have it: a service is
+    /// replaced without a client noticing ([`guide::deploy`](crate::guide::deploy)). A shutdown
+    /// accepts what is in the queue, and leaves the socket and its file as they are. If no other
+    /// process has the socket, clients that connect in the last moment are reset, other than with
+    /// [`bind`](Self::bind). The settings for TCP clients, such as [`keepalive`](Self::keepalive),
+    /// are set on the socket.
     ///
     /// ```
     /// use straightline::{Request, Server};
@@ -97,21 +94,38 @@ impl ServerBuilder {
     /// Adds all listeners that this process was started with, by systemd or another service manager
     /// with the same protocol (`LISTEN_FDS`): see [`inherit`](straightline_net::inherit). If there
     /// are none, [`build`](Self::build) returns an error that says why. The manager keeps the
-    /// socket, so a restart of the service refuses no client.
-    ///
-    /// To choose some of them by name, or to open a port where there are none, pass what
-    /// [`inherit::listeners`](straightline_net::inherit::listeners) returns to
+    /// socket, so a restart of the service refuses no client. To choose some of them by name, pass
+    /// what [`inherit::listeners`](straightline_net::inherit::listeners) returns to
     /// [`listener`](Self::listener).
     ///
     /// ```
     /// use straightline::{Request, Server};
     ///
     /// let server = Server::builder().inherited_listeners().build(|_: &mut Request| "hi\n");
-    /// let error = server.unwrap_err(); // this program was started by hand
-    /// assert!(error.to_string().starts_with("no listeners were inherited: "), "{error}");
+    /// assert!(server.is_err()); // this program was started by hand
     /// ```
     pub fn inherited_listeners(mut self) -> Self {
         self.plan.ports.extend(Port::inherited());
+        self
+    }
+
+    /// As [`inherited_listeners`](Self::inherited_listeners); if there are none, listens on
+    /// `address`, as [`bind`](Self::bind) does. So one program runs by hand, and by a socket unit
+    /// of systemd, whose addresses then count.
+    ///
+    /// ```
+    /// use straightline::{Request, Server};
+    ///
+    /// let server = Server::builder().inherited_or_bind("127.0.0.1:0");
+    /// server.build(|_: &mut Request| "hi\n")?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn inherited_or_bind(
+        mut self,
+        address: impl TryInto<Address, Error: Into<AddressError>>,
+    ) -> Self {
+        let Some(ports) = Port::inherited_if_any() else { return self.bind(address) };
+        self.plan.ports.extend(ports);
         self
     }
 
@@ -137,11 +151,9 @@ impl ServerBuilder {
     /// For HTTP beside it, such as an [`https::redirect`](crate::https::redirect), make a second
     /// server and let it [use this one's shards](Server::also). A stream that the program gives to
     /// [`ServerHandle::serve`](crate::ServerHandle::serve) is served as it is: give it a
-    /// [`TlsStream`](straightline_tls::TlsStream).
-    ///
-    /// A client for which there is no room is disconnected without an answer. The certificates are
-    /// read again at SIGHUP ([`on_reload`](Self::on_reload)), and by
-    /// [`reload_tls`](crate::ServerHandle::reload_tls).
+    /// [`TlsStream`](straightline_tls::TlsStream). A client for which there is no room is
+    /// disconnected without an answer. The certificates are read again at SIGHUP
+    /// ([`on_reload`](Self::on_reload)), and by [`reload_tls`](crate::ServerHandle::reload_tls).
     #[cfg(feature = "_tls")]
     pub fn tls(mut self, config: TlsConfig) -> Self {
         self.plan.config.tls = Some(config);
@@ -197,7 +209,6 @@ impl ServerBuilder {
     /// anything. The other shard is the shard with the fewest connections, or a spare shard, which
     /// is started if no shard is healthy ([`replacements`](Self::replacements)). It stops accepting
     /// when the busy shard has been healthy for ten times this limit. Default: 100 milliseconds.
-    ///
     /// The clients of the other shard meet that shard's [state](Self::build_with), which is empty
     /// on a spare shard.
     pub fn busy_limit(mut self, limit: Option<Duration>) -> Self {
@@ -243,10 +254,8 @@ impl ServerBuilder {
     }
 
     /// How long a shutdown waits for requests in flight before it force-closes them. Default: 25
-    /// seconds.
-    ///
-    /// A supervisor that stops a process kills it after a while, and then handlers do not even
-    /// unwind. So this and the ready delay together should be some seconds shorter than the
+    /// seconds. A supervisor that stops a process kills it after a while, and then handlers do not
+    /// even unwind. So this and the ready delay together should be some seconds shorter than the
     /// supervisor's limit: Kubernetes grants 30 seconds, systemd 90, `docker stop` 10 by default.
     pub fn drain_timeout(mut self, timeout: Duration) -> Self {
         self.plan.config.drain_timeout = timeout;
@@ -350,14 +359,12 @@ impl ServerBuilder {
     /// Adds a function around the handler, which gets each request and [`Next`]: it may change the
     /// request, call the rest, change the response, or answer by itself. What a handler's panic or
     /// timeout becomes passes through it as a response. The first wrapper is the outermost.
-    ///
     /// Wrappers do not see requests that the server refuses because they are malformed or because
     /// it has no room for them: [`Event::RequestFinished`](crate::Event::RequestFinished) and
-    /// [`error_responses`](Self::error_responses) do.
-    ///
-    /// A wrapper returns before the response is sent, so the client may get another response:
-    /// [`Next::run`] has a table. Log from `RequestFinished`, which has the status that is sent.
-    /// All wrappers together have [`Timeouts::handler`] for themselves, in addition to the handler.
+    /// [`error_responses`](Self::error_responses) do. A wrapper returns before the response is
+    /// sent, so the client may get another response: [`Next::run`] has a table. Log from
+    /// `RequestFinished`, which has the status that is sent. All wrappers together have
+    /// [`Timeouts::handler`] for themselves, in addition to the handler.
     ///
     /// ```
     /// use straightline::{Next, Request, Response, Server, sched};
@@ -387,12 +394,9 @@ impl ServerBuilder {
     /// a handler or wrapper that returns only a [`StatusCode`](crate::StatusCode), a
     /// [`BodyError`](crate::BodyError) or an error. Default: a line of text.
     /// [`ErrorContext::to_problem`] makes problem details of all of them; [`ErrorContext`] says
-    /// more.
-    ///
-    /// It is also called once when the server is built, for the 503 that all rejected clients get.
-    ///
-    /// The function must not wait. If it panics, or its body is not in memory, the client gets the
-    /// line of text.
+    /// more. It is also called once when the server is built, for the 503 that all rejected clients
+    /// get. The function must not wait. If it panics, or its body is not in memory, the client gets
+    /// the line of text.
     pub fn error_responses<R: IntoResponse>(
         mut self,
         respond: impl Fn(&ErrorContext<'_>) -> R + Send + Sync + 'static,
@@ -418,10 +422,8 @@ impl ServerBuilder {
         self
     }
 
-    /// Shuts the server down at SIGTERM or SIGINT; a second signal force-closes
-    /// the connections. SIGHUP, which by default would end the process at once, becomes
-    /// [a reload](Self::on_reload).
-    ///
+    /// Shuts the server down at SIGTERM or SIGINT; a second signal force-closes the connections.
+    /// SIGHUP, which by default would end the process at once, becomes [a reload](Self::on_reload).
     /// The server gets these signals even if the process was started with them blocked.
     pub fn shutdown_on_signals(mut self) -> Self {
         self.plan.signals.stop = true;
@@ -431,24 +433,20 @@ impl ServerBuilder {
     /// Code that runs at SIGHUP: for example, it reads a settings file again, or reopens a log
     /// file. [`Event::Reloaded`](crate::Event::Reloaded) reports the outcome, also if there is no
     /// such code and nothing to reload. A server with TLS reads its certificates again before that,
-    /// also without such code, and reports that by events of their own.
-    ///
-    /// The code runs on a thread of its own, and may take long. If another signal arrives
-    /// meanwhile, the code runs once more afterwards.
+    /// also without such code, and reports that by events of their own. The code runs on a thread
+    /// of its own, and may take long. If another signal arrives meanwhile, the code runs once more
+    /// afterwards.
     ///
     /// ```
-    /// use std::sync::{Arc, RwLock};
+    /// use std::sync::RwLock;
     /// use straightline::{Request, Server};
     ///
-    /// let greeting = Arc::new(RwLock::new(String::from("hello\n")));
-    /// let server = Server::builder().bind("127.0.0.1:0").shutdown_on_signals().on_reload({
-    ///     let greeting = Arc::clone(&greeting);
-    ///     move || {
-    ///         *greeting.write().unwrap() = std::fs::read_to_string("greeting.txt")?;
-    ///         Ok(())
-    ///     }
+    /// static GREETING: RwLock<String> = RwLock::new(String::new());
+    /// let server = Server::builder().bind("127.0.0.1:0").shutdown_on_signals().on_reload(|| {
+    ///     *GREETING.write().unwrap() = std::fs::read_to_string("greeting.txt")?;
+    ///     Ok(())
     /// });
-    /// server.build(move |_: &mut Request| greeting.read().unwrap().clone())?;
+    /// server.build(|_: &mut Request| GREETING.read().unwrap().clone())?;
     /// # std::io::Result::Ok(())
     /// ```
     pub fn on_reload(
@@ -456,6 +454,21 @@ impl ServerBuilder {
         reload: impl Fn() -> io::Result<()> + Send + Sync + 'static,
     ) -> Self {
         self.plan.signals.reload = Some(Arc::new(reload));
+        self
+    }
+
+    /// Tells the service manager that has started this process, such as systemd, when the server is
+    /// ready, reloads and shuts down, and that it is alive: see [`systemd`](crate::systemd).
+    /// Without such a manager nothing happens. Default: no.
+    ///
+    /// ```
+    /// use straightline::{Request, Server};
+    ///
+    /// Server::builder().bind("127.0.0.1:0").systemd().build(|_: &mut Request| "hi\n")?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn systemd(mut self) -> Self {
+        self.plan.tells_manager = true;
         self
     }
 
@@ -471,10 +484,9 @@ impl ServerBuilder {
     /// hook that is set when the server runs: for the whole process, and for good. std's own hook
     /// writes on the thread that panics, so if no program reads the standard error any more, each
     /// panic of a handler blocks a thread, and the thread's shard is stuck. Default: no, because a
-    /// panic hook of the program would not be called any more.
-    ///
-    /// The output is the same as that of std's hook, with a backtrace if `RUST_BACKTRACE` asks for
-    /// one. A cancel or a timeout is not a panic, and prints nothing.
+    /// panic hook of the program would not be called any more. The output is the same as that of
+    /// std's hook, with a backtrace if `RUST_BACKTRACE` asks for one. A cancel or a timeout is not
+    /// a panic, and prints nothing.
     pub fn print_panics(mut self) -> Self {
         self.plan.config.prints_panics = true;
         self
@@ -482,10 +494,9 @@ impl ServerBuilder {
 
     /// Whether [`build`](Self::build) raises the number of descriptors that this process may open:
     /// it raises the soft limit to the hard limit, but to no more than 1,048,576. Default: yes.
-    /// [`Event::Started`](crate::Event::Started) reports the outcome.
-    ///
-    /// The limit holds for the whole process, and for the processes that it starts: a child process
-    /// that waits with `select` may fail with descriptors above 1,023.
+    /// [`Event::Started`](crate::Event::Started) reports the outcome. The limit holds for the whole
+    /// process, and for the processes that it starts: a child process that waits with `select` may
+    /// fail with descriptors above 1,023.
     pub fn raise_descriptor_limit(mut self, raise: bool) -> Self {
         self.plan.raises_descriptor_limit = raise;
         self
@@ -553,19 +564,12 @@ impl ServerBuilder {
     where
         H: for<'r> Handler<'r> + 'static,
     {
-        self.plan.build(Arc::new(move || {
-            let handler = make_handler();
-            Box::new(move |request: &mut Request| {
-                IntoResponse::response_of(|| handler.handle(request))
-            })
-        }))
+        self.plan.build(Arc::new(move || boxed(make_handler())))
     }
 
     /// A server on the shard of the calling fiber, without listeners and without threads: it serves
-    /// the streams that the program gives to
-    /// [`ServerHandle::serve`](crate::ServerHandle::serve). [`LocalServer`] has an example.
-    ///
-    /// The shard's own settings are those of the caller's
+    /// the streams that the program gives to [`ServerHandle::serve`](crate::ServerHandle::serve).
+    /// [`LocalServer`] has an example. The shard's own settings are those of the caller's
     /// [`sched::Config`](straightline_sched::Config): `workers`, `replacements`, `stack_bytes`,
     /// `driver`, `busy_limit`, `stuck_limit` and `all_stuck` have no effect here.
     ///
@@ -586,15 +590,6 @@ impl ServerBuilder {
         H: for<'r> Handler<'r> + 'static,
     {
         check(&handler, &self.plan.config.limits)?;
-        let handler = Box::new(move |request: &mut Request| {
-            IntoResponse::response_of(|| handler.handle(request))
-        });
-        self.plan.build_local(handler)
-    }
-}
-
-impl fmt::Debug for ServerBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServerBuilder").field("ports", &self.plan.ports).finish_non_exhaustive()
+        self.plan.build_local(boxed(handler))
     }
 }

@@ -76,6 +76,11 @@ where
     }
 }
 
+/// The handler of one shard.
+pub(super) fn boxed<H: for<'r> Handler<'r> + 'static>(handler: H) -> Box<ShardHandler> {
+    Box::new(move |request: &mut Request| IntoResponse::response_of(|| handler.handle(request)))
+}
+
 /// Looks for the mistakes of a handler, also beside the limits of its server.
 pub(super) fn check<'r>(handler: &impl Handler<'r>, limits: &Limits) -> io::Result<()> {
     handler.check()?;

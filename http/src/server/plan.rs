@@ -1,5 +1,6 @@
 //! What a builder has collected, and how it becomes a server.
 
+use std::fmt;
 use std::io::{self, Write};
 use std::mem;
 use std::rc::Rc;
@@ -16,6 +17,7 @@ use super::signals::{Handled, SignalThread};
 use crate::config::{Capacity, Config, connections_for, raise_limit};
 use crate::conn::{Around, ErrorResponder, Service, ShardHandler, Wrapper};
 use crate::control::{OpenPorts, Port, Shared, open_all};
+use crate::systemd::Manager;
 use crate::telemetry::{AccessLog, AccessLogFormat, Observers};
 
 /// What a builder has collected.
@@ -27,6 +29,7 @@ pub(super) struct Plan {
     pub(super) access_log_bytes: usize,
     pub(super) signals: Handled,
     pub(super) raises_descriptor_limit: bool,
+    pub(super) tells_manager: bool,
     pub(super) wrappers: Vec<Arc<Wrapper>>,
     pub(super) errors: Option<Arc<ErrorResponder>>,
 }
@@ -41,9 +44,16 @@ impl Default for Plan {
             access_log_bytes: 4 << 20,
             signals: Handled::default(),
             raises_descriptor_limit: true,
+            tells_manager: false,
             wrappers: Vec::new(),
             errors: None,
         }
+    }
+}
+
+impl fmt::Debug for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plan").field("ports", &self.ports).finish_non_exhaustive()
     }
 }
 
@@ -59,6 +69,7 @@ impl Plan {
             sched::Config::default().with_driver(driver).check()?;
         }
         self.settle_descriptors();
+        self.find_manager()?;
         let ports = mem::take(&mut self.ports);
         let OpenPorts { local, shards, files } =
             open_all(ports, workers, &self.config.listen_options())?;
@@ -88,6 +99,13 @@ impl Plan {
         around
     }
 
+    fn find_manager(&mut self) -> io::Result<()> {
+        if self.tells_manager {
+            self.config.manager = Manager::from_environment()?.map(Arc::new);
+        }
+        Ok(())
+    }
+
     fn settle_descriptors(&mut self) {
         let of_default = Capacity::default().connections;
         self.config.descriptors = raise_limit(self.raises_descriptor_limit);
@@ -112,6 +130,7 @@ impl Plan {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
         self.settle_descriptors();
+        self.find_manager()?;
         let service = Rc::new(Service::new(handler, self.around()));
         let access_log = self.start_access_log()?;
         let (config, observers) = (self.config, self.observers);

@@ -15,6 +15,7 @@ use super::shutdown_report::ShutdownReport;
 use super::signals::SignalThread;
 use crate::config::{Address, Phase, Settings};
 use crate::control::{Listener, ServerHandle, Shared, Slot};
+use crate::systemd::Manager;
 use crate::telemetry::record_places;
 
 /// A server whose sockets are open.
@@ -200,6 +201,10 @@ impl Server {
         let mut panic = None;
         while !running.is_empty() && !has_waited_enough(&shared, &guests, running.len()) {
             guests.end_after(&shared);
+            if shared.phase() > Phase::Serving {
+                // The shutdown ends in time by itself, also if all threads are stuck.
+                shared.tell_manager(Manager::beat);
+            }
             let (slot, ended) = match next(&shared, &mut running, &messages)? {
                 Next::Ended(slot, ended) => (slot, ended),
                 Next::Started(slot, handle) => {

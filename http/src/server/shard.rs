@@ -20,6 +20,7 @@ use super::state::ShardState;
 use crate::config::Phase;
 use crate::conn::Service;
 use crate::control::{Handed, Loan, Shared, Slot};
+use crate::systemd::Manager;
 use crate::telemetry::Event;
 
 /// What a shard begins with.
@@ -145,10 +146,12 @@ pub(super) fn new_state(
 /// The life of a shard, on its root fiber: accepts until the server drains, and then drains.
 pub(super) fn live(state: &Rc<ShardState>, calls: &Calls) -> io::Result<()> {
     state.slot.record_running();
+    state.shared.record_running();
     let sweeps = Sweeps::of(state.host.timeouts.head, state.host.timeouts.idle);
     let swept = Rc::clone(state);
     let reaper = sched::FiberBuilder::new().name("idle reaper");
     let _reaper = CancelOnDrop(reaper.spawn(move || sweep(&swept, sweeps))?.fiber());
+    let _heart = start_heart(&state.shared)?;
     if let Some(acceptors) = accept_until_drain(state, &state.slot, calls) {
         let here = Rc::clone(state);
         // If that fiber cannot be started, the drain waits for idle upgraded connections as for all
@@ -260,6 +263,22 @@ fn sweep(state: &ShardState, sweeps: Sweeps) {
         sched::sleep(sweeps.interval);
         state.connections.expire(state.host.begin_sweep(), sweeps);
     }
+}
+
+/// Tells the service manager that this shard is alive, as often as the manager wants to hear it.
+fn start_heart(shared: &Arc<Shared>) -> io::Result<Option<CancelOnDrop>> {
+    let manager = shared.config.manager.as_ref();
+    let Some(interval) = manager.and_then(|manager| manager.beat_interval()) else {
+        return Ok(None);
+    };
+    let shared = Arc::clone(shared);
+    let heart = sched::FiberBuilder::new().name("watchdog").spawn(move || {
+        loop {
+            shared.tell_manager(Manager::beat);
+            sched::sleep(interval);
+        }
+    })?;
+    Ok(Some(CancelOnDrop(heart.fiber())))
 }
 
 /// Cancels upgraded connections on which nothing is sent or received during the drain.

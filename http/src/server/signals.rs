@@ -15,7 +15,9 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::{Handle, Signals};
 use straightline_sched::{sim, stderr, unblock_signals};
 
+use crate::config::Phase;
 use crate::control::Shared;
+use crate::systemd::Manager;
 use crate::telemetry::Event;
 
 /// Which signals the server handles.
@@ -56,7 +58,14 @@ impl SignalThread {
         });
         let reloading = SignalTask::new("straightline-reload", {
             let shared = Arc::clone(&shared);
-            move || reload(&shared, handled.reload.as_deref())
+            move || {
+                shared.tell_manager(Manager::begin_reload);
+                reload(&shared, handled.reload.as_deref());
+                // Once a shutdown has begun, the manager expects nothing else.
+                if shared.phase() == Phase::Serving {
+                    shared.tell_manager(|manager| manager.end_reload(&shared.status()));
+                }
+            }
         });
         let thread =
             thread::Builder::new().name("straightline-signals".into()).spawn(move || {

@@ -262,6 +262,13 @@ pub enum Event<'e> {
         /// `None` if there is no such code.
         outcome: Option<Result<(), &'e io::Error>>,
     },
+    /// The [service manager](crate::ServerBuilder::systemd) could not be told something. Reported
+    /// once, until a message reaches it again.
+    #[non_exhaustive]
+    NotifyFailed {
+        /// The system's error.
+        error: &'e io::Error,
+    },
     /// A client and the server have agreed on TLS. Requests follow.
     #[cfg(feature = "_tls")]
     #[non_exhaustive]
@@ -405,9 +412,7 @@ impl fmt::Display for Event<'_> {
             }
             Self::RequestRefused { refusal, .. } => write!(f, "refused: {refusal}"),
             Self::Overloaded { .. } => f.write_str("refused: too many requests in flight"),
-            Self::ShortOfMemory { held, .. } => {
-                write!(f, "refused: {held} bytes of memory are in use for clients")
-            }
+            Self::ShortOfMemory { held, .. } => fmt_short_of_memory(f, *held),
             Self::RequestFinished(request) => fmt_finished(f, request),
             Self::TimedOut { timeout, .. } => timeout.fmt(f),
             Self::HandlerCancelled { .. } => f.write_str("the handler was cancelled"),
@@ -434,6 +439,7 @@ impl fmt::Display for Event<'_> {
             Self::ListenersReturned { shard } => fmt_returned(f, *shard),
             Self::AllStuck { shards } => fmt_all_stuck(f, *shards),
             Self::Reloaded { outcome } => fmt_reloaded(f, *outcome),
+            Self::NotifyFailed { error } => fmt_unheard(f, error),
             #[cfg(feature = "_tls")]
             Self::TlsHandshake { .. }
             | Self::TlsHandshakeFailed { .. }
@@ -451,6 +457,14 @@ impl fmt::Display for Event<'_> {
 fn fmt_panic(f: &mut fmt::Formatter<'_>, message: &str, place: Option<&str>) -> fmt::Result {
     let place = Escaped(place.unwrap_or("an unknown place"));
     write!(f, "panicked at {place}: {}", Escaped(message))
+}
+
+fn fmt_short_of_memory(f: &mut fmt::Formatter<'_>, held: u64) -> fmt::Result {
+    write!(f, "refused: {held} bytes of memory are in use for clients")
+}
+
+fn fmt_unheard(f: &mut fmt::Formatter<'_>, error: &io::Error) -> fmt::Result {
+    write!(f, "the service manager cannot be told: {}", Escaped(error))
 }
 
 fn fmt_all_stuck(f: &mut fmt::Formatter<'_>, shards: usize) -> fmt::Result {

@@ -230,9 +230,9 @@ fn telling(event: &Event<'_>) -> Telling {
         }
         Event::ShortOfMemory { .. } => Telling::Line(Kind::Memory),
         Event::ListenersLent { .. } => Telling::Line(Kind::Busy),
-        Event::Reloaded { outcome: Some(Err(_)) } | Event::ShardRenewed { .. } => {
-            Telling::Line(Kind::Other)
-        }
+        Event::Reloaded { outcome: Some(Err(_)) }
+        | Event::NotifyFailed { .. }
+        | Event::ShardRenewed { .. } => Telling::Line(Kind::Other),
         Event::ShardDrained { force_closed: 1.., .. } => Telling::Line(Kind::Other),
         Event::ShardDrained { .. } => Telling::Last,
         Event::RequestRefused { .. } => Telling::Client(|clients| &mut clients.refused),

@@ -56,9 +56,9 @@ impl Observer for LogObserver {
             #[cfg(feature = "_tls")]
             Event::TlsReloaded => info!(self.logger, "{text}"),
             Event::AllStuck { .. } => crit!(self.logger, "{text}"),
-            Event::ListenersLent { .. } | Event::ShardRenewed { .. } => {
-                warn!(self.logger, "{text}");
-            }
+            Event::ListenersLent { .. }
+            | Event::NotifyFailed { .. }
+            | Event::ShardRenewed { .. } => warn!(self.logger, "{text}"),
             Event::ListenersReturned { .. } => info!(self.logger, "{text}"),
             Event::AcceptFailed { .. }
             | Event::ConnectionRejected { .. }

@@ -1,6 +1,7 @@
 //! A server on the loopback and a client that speaks raw bytes.
 #![allow(dead_code, missing_docs, unreachable_pub)] // each test program uses only a part
 
+pub mod service_manager;
 pub mod simulated;
 
 // The tests of the scheduler use this file too.

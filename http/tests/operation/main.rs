@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod admin;
 mod draining;
 mod ending;
 mod existing_listeners;
@@ -11,8 +12,10 @@ mod hostile_values;
 mod listeners;
 mod local;
 mod operating;
+mod page_of_operations;
 mod programs;
 mod proxies;
+mod service_manager;
 mod sharing;
 mod stopping;
 mod telemetry;

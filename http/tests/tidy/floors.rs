@@ -21,7 +21,7 @@ pub(crate) const BUILDINGS: &[Building<'_>] = &[
         &[
             "lib.rs  guide.rs  internals/",
             "testing/",
-            "client/  proxy/  sse/  web/  websocket/",
+            "admin/  client/  proxy/  sse/  web/  websocket/",
             "server/  signal.rs  https.rs",
             "conn/",
             "message/",
@@ -29,7 +29,7 @@ pub(crate) const BUILDINGS: &[Building<'_>] = &[
             "control/",
             "telemetry/  body_error.rs",
             "config/",
-            "proto/  with_fields.rs",
+            "proto/  systemd/  with_fields.rs",
         ],
     ),
     ("db/src/", &["lib.rs", "postgres/  redis/", "pool/", "error.rs"]),

@@ -1,0 +1,116 @@
+//! A service as it runs in production: by systemd or in a container, with an admin listener for
+//! probes, metrics and drains, and an access log that can be rotated. The files in `deploy/` start
+//! it.
+//!
+//! `cargo run --release --example service -- --admin 127.0.0.1:9090`, then
+//! `curl localhost:8080/slow?ms=100` and `curl localhost:9090/metrics`.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use clap::Parser;
+use humantime::parse_duration;
+use straightline::admin::Admin;
+use straightline::{
+    AccessLogFormat, Address, IntoResponse, Networks, Request, Response, StatusCode, sched,
+};
+use straightline_examples::{ServerArgs, announce, logger, run};
+
+#[derive(Parser)]
+struct Args {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// Address of the admin listener: metrics, probes, fibers, drain [default: none]
+    #[arg(long, value_name = "ADDR")]
+    admin: Option<Address>,
+    /// File of the access log, a line of JSON for each request; - is stdout. SIGHUP opens it again
+    #[arg(long, value_name = "FILE")]
+    access_log: Option<PathBuf>,
+    /// How long a stopping server goes on to serve while /readyz is 503
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = parse_duration)]
+    ready_delay: Duration,
+    /// How long a stopping server waits for requests in flight
+    #[arg(long, value_name = "TIME", default_value = "25s", value_parser = parse_duration)]
+    drain_timeout: Duration,
+    /// Networks whose connections begin with a header of the PROXY protocol [default: none]
+    #[arg(long, value_name = "NETWORK")]
+    proxy_protocol: Vec<String>,
+}
+
+/// `/` says who asks, `/slow?ms=N` takes N milliseconds.
+fn answer(request: &mut Request) -> Response {
+    match request.path() {
+        "/" => format!("hello, {}\n", request.peer()).into_response(),
+        "/slow" => {
+            let time = request.query().and_then(|query| query.strip_prefix("ms=")?.parse().ok());
+            sched::sleep(Duration::from_millis(time.unwrap_or(1_000)));
+            "slept\n".into_response()
+        }
+        _ => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+/// A file that can be opened again under the same name, after another program has moved it.
+#[derive(Clone)]
+struct RotatedFile {
+    path: PathBuf,
+    file: Arc<Mutex<File>>,
+}
+
+impl RotatedFile {
+    fn open(path: &Path) -> io::Result<Self> {
+        let file = Arc::new(Mutex::new(open(path)?));
+        Ok(Self { path: path.to_owned(), file })
+    }
+
+    fn reopen(&self) -> io::Result<()> {
+        let file = open(&self.path)?;
+        *self.file.lock().unwrap_or_else(PoisonError::into_inner) = file;
+        Ok(())
+    }
+}
+
+impl Write for RotatedFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
+}
+
+fn main() -> ExitCode {
+    run("A service with an admin listener.", |args: Args| {
+        let server = args.server.server().logger(logger(slog::Level::Info));
+        let server = server.ready_delay(args.ready_delay).drain_timeout(args.drain_timeout);
+        let server = server.proxy_protocol(Networks::new(&args.proxy_protocol)?);
+        let server = match args.access_log {
+            None => server,
+            Some(path) if path == Path::new("-") => {
+                server.access_log(AccessLogFormat::Json, io::stdout())
+            }
+            Some(path) => {
+                let file = RotatedFile::open(&path)?;
+                let log = server.access_log(AccessLogFormat::Json, file.clone());
+                log.on_reload(move || file.reopen())
+            }
+        };
+        let server = server.build(answer)?;
+        announce("http", &server)?;
+        // It lives until the end of this function, so also while the server drains.
+        let admin = args.admin.map(|address| Admin::of(&server).start(address)).transpose()?;
+        if let Some(admin) = &admin {
+            writeln!(io::stdout(), "admin on http://{}", admin.local_addr())?;
+        }
+        server.run()
+    })
+}

@@ -1,0 +1,203 @@
+//! The paths of the admin listener.
+
+use std::fmt::Write;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use http::header::ORIGIN;
+use http::{Method, StatusCode};
+use straightline_sched::sync::mpsc;
+use straightline_sched::{FiberInfo, sim};
+
+use super::admin_server::AdminServer;
+use crate::config::{Address, AddressError};
+use crate::control::ServerHandle;
+use crate::message::{IntoResponse, Request, Response};
+use crate::server::{Handler, Server};
+
+/// What an admin listener answers about a server: see the [module](crate::admin).
+///
+/// As a handler, it can also be a part of another server, such as one with a password:
+///
+/// ```
+/// use straightline::admin::Admin;
+/// use straightline::{IntoResponse, Next, Request, Server, StatusCode};
+///
+/// let server = Server::builder().bind("127.0.0.1:0").build(|_: &mut Request| "hello\n")?;
+/// let guarded = |request: &mut Request, next: Next<'_>| match request.headers().get("x-secret") {
+///     Some("7d1c") => next.run(request),
+///     _ => StatusCode::UNAUTHORIZED.into_response(),
+/// };
+/// let admin = Server::builder().bind("127.0.0.1:0").wrap(guarded).build(Admin::of(&server))?;
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Admin {
+    server: ServerHandle,
+    settings: Arc<str>,
+    /// A listing is being made. There is one at a time, because each has a thread.
+    is_listing: Arc<AtomicBool>,
+}
+
+impl Admin {
+    /// About that server. Not a yield point.
+    ///
+    /// ```
+    /// use straightline::admin::Admin;
+    /// use straightline::{Request, Server};
+    ///
+    /// let server = Server::builder().bind("127.0.0.1:0").build(|_: &mut Request| "hello\n")?;
+    /// let admin = Admin::of(&server);
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn of(server: &Server) -> Self {
+        let settings = server.settings().to_string().into();
+        Self { server: server.handle(), settings, is_listing: Arc::default() }
+    }
+
+    /// Starts the listener, on a thread of its own. It ends when the result is dropped.
+    ///
+    /// Not a yield point; for the main thread, before there are fibers.
+    ///
+    /// # Errors
+    ///
+    /// As [`ServerBuilder::build`](crate::ServerBuilder::build): the address is invalid or in use;
+    /// the thread cannot be started.
+    ///
+    /// ```
+    /// use straightline::admin::Admin;
+    /// use straightline::{Request, Server};
+    ///
+    /// let server = Server::builder().bind("127.0.0.1:0").build(|_: &mut Request| "hello\n")?;
+    /// let admin = Admin::of(&server).start("127.0.0.1:0")?;
+    /// println!("metrics on http://{}/metrics", admin.local_addr());
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn start(
+        self,
+        address: impl TryInto<Address, Error: Into<AddressError>>,
+    ) -> io::Result<AdminServer> {
+        AdminServer::start(address, self)
+    }
+
+    fn answer(&self, request: &Request) -> Response {
+        let allowed: &[Method] = match request.path() {
+            "/" | "/metrics" | "/healthz" | "/readyz" | "/fibers" | "/settings" => {
+                &[Method::GET, Method::HEAD]
+            }
+            "/drain" => &[Method::POST],
+            _ => return StatusCode::NOT_FOUND.into_response(),
+        };
+        if !allowed.contains(request.method()) {
+            return Response::method_not_allowed(allowed);
+        }
+        if request.headers().contains(ORIGIN) {
+            return (StatusCode::FORBIDDEN, "not for pages\n").into_response();
+        }
+        match request.path() {
+            "/metrics" => {
+                let text = self.server.metrics().to_prometheus();
+                text.into_response().content_type("text/plain; version=0.0.4")
+            }
+            "/readyz" if !self.server.is_ready() => unavailable("stopping\n"),
+            "/healthz" | "/readyz" => self.health(),
+            "/fibers" => self.fibers(request.query().unwrap_or_default()),
+            "/settings" => self.settings.to_string().into_response(),
+            "/drain" => {
+                // A second call would force-close the connections.
+                if self.server.is_ready() {
+                    self.server.shutdown();
+                }
+                (StatusCode::ACCEPTED, "draining\n").into_response()
+            }
+            _ => PATHS.into_response(),
+        }
+    }
+
+    fn health(&self) -> Response {
+        if self.server.is_responsive(PROBE_TIME) {
+            "well\n".into_response()
+        } else {
+            unavailable("no thread answers\n")
+        }
+    }
+
+    fn fibers(&self, query: &str) -> Response {
+        let backtraces = query.strip_prefix("backtraces=").map(str::parse::<usize>);
+        let Ok(backtraces) = backtraces.unwrap_or(Ok(0)) else {
+            return (StatusCode::BAD_REQUEST, "backtraces is no number\n").into_response();
+        };
+        if sim::is_simulated() {
+            return StatusCode::NOT_IMPLEMENTED.into_response();
+        }
+        if self.is_listing.swap(true, Ordering::SeqCst) {
+            return unavailable("another list is being made\n");
+        }
+        let (sender, listed) = mpsc::unbounded();
+        let (server, is_listing) = (self.server.clone(), Arc::clone(&self.is_listing));
+        // The call blocks its thread for as long as a shard does not answer.
+        let started = thread::Builder::new().name("straightline-listing".into()).spawn(move || {
+            let shards = server.inspect(backtraces.min(BACKTRACES_MAX), LISTING_TIME);
+            is_listing.store(false, Ordering::SeqCst);
+            // The client may be gone.
+            let _ = sender.try_send(text_of(&shards));
+        });
+        if started.is_err() {
+            self.is_listing.store(false, Ordering::SeqCst);
+            return unavailable("no thread is left\n");
+        }
+        match listed.recv() {
+            Ok(text) => text.into_response(),
+            Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        }
+    }
+}
+
+impl<'r> Handler<'r> for Admin {
+    type Response = Response;
+
+    fn handle(&self, request: &'r mut Request) -> Response {
+        self.answer(request).header("cache-control", "no-store")
+    }
+}
+
+fn unavailable(text: &'static str) -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
+}
+
+fn text_of(shards: &[io::Result<Vec<FiberInfo>>]) -> String {
+    let mut text = String::new();
+    for (index, fibers) in shards.iter().enumerate() {
+        // Writing to a string cannot fail.
+        let _ = match fibers {
+            Ok(fibers) => {
+                let _ = writeln!(text, "== shard {index}: {} fibers", fibers.len());
+                fibers.iter().try_for_each(|fiber| writeln!(text, "{fiber}"))
+            }
+            Err(error) => writeln!(text, "== shard {index}: {error}"),
+        };
+    }
+    text
+}
+
+const PATHS: &str = "\
+GET  /metrics   the metrics, for Prometheus
+GET  /healthz   200 if a thread answers
+GET  /readyz    200 if a thread answers, until a shutdown begins
+GET  /fibers    all fibers; ?backtraces=N adds backtraces
+GET  /settings  the settings
+POST /drain     begins a shutdown
+";
+
+/// How long a probe waits for a thread. Arbitrary: a healthy thread answers in a millisecond, and
+/// a probe of Kubernetes waits for a second by default.
+const PROBE_TIME: Duration = Duration::from_millis(900);
+
+/// How long a list waits for each shard.
+const LISTING_TIME: Duration = Duration::from_secs(1);
+
+/// Each backtrace takes 15 µs of its shard's time.
+const BACKTRACES_MAX: usize = 64;

@@ -1,0 +1,114 @@
+//! The admin listener answers on an address of its own: also while the server drains, and while all
+//! of its threads are stuck.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use straightline::admin::{Admin, AdminServer};
+use straightline::{Request, Server, ServerBuilder, sched};
+
+use crate::common::{Answer, Client};
+
+fn ask(admin: &AdminServer, request: &str) -> Answer {
+    let address = admin.local_addr().as_tcp().expect("a TCP address");
+    Client::connect(address).ask(format!("{request} HTTP/1.1\r\nHost: a\r\n\r\n"))
+}
+
+fn builder() -> ServerBuilder {
+    Server::builder().bind("127.0.0.1:0").workers(1)
+}
+
+fn start(server: &Server) -> AdminServer {
+    Admin::of(server).start("127.0.0.1:0").expect("a free port")
+}
+
+#[test]
+fn it_answers_from_before_the_start_to_the_end_of_the_drain() {
+    let (sender, receiver) = mpsc::channel();
+    let handler = move |_: &mut Request| {
+        sender.send(sched::current()).expect("the test waits");
+        sched::park();
+        "finished"
+    };
+    let server = builder().build(handler).expect("a port");
+    let (admin, handle) = (start(&server), server.handle());
+    let address = server.local_addrs()[0].as_tcp().expect("a TCP address");
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(ask(&admin, &format!("GET {path}")).status, 503, "{path} before the start");
+    }
+    let running = thread::spawn(move || server.run());
+    let mut client = Client::connect(address);
+    client.send("GET /here?x=1 HTTP/1.1\r\nHost: a\r\n\r\n");
+    let parked = receiver.recv().expect("the handler runs");
+    for path in ["/healthz", "/readyz", "/"] {
+        assert_eq!(ask(&admin, &format!("GET {path}")).status, 200, "{path}");
+    }
+    let metrics = ask(&admin, "GET /metrics");
+    assert_eq!(metrics.field("content-type"), Some("text/plain; version=0.0.4"));
+    assert!(metrics.text().contains("\nstraightline_requests_in_flight 1\n"));
+    let fibers = ask(&admin, "GET /fibers");
+    assert!(fibers.text().starts_with("== shard 0: "), "{}", fibers.text());
+    assert!(fibers.text().contains("`GET /here?x=1`"), "{}", fibers.text());
+    assert!(ask(&admin, "GET /settings").text().contains("\nworkers = 1 (set by the program)\n"));
+
+    assert_eq!(ask(&admin, "GET /drain").status, 405);
+    assert!(handle.is_ready());
+    // A second request does not cut the clients off.
+    for _ in 0..2 {
+        assert_eq!(ask(&admin, "POST /drain").status, 202);
+    }
+    assert!(!handle.is_ready());
+    assert_eq!(ask(&admin, "GET /readyz").text(), "stopping\n");
+    assert_eq!(ask(&admin, "GET /healthz").status, 200);
+    parked.unpark();
+    assert_eq!(client.receive().text(), "finished");
+    let report = running.join().expect("no panic").expect("a good end");
+    assert_eq!((report.finished, report.cancelled), (1, 0));
+}
+
+#[test]
+fn it_says_that_no_thread_answers() {
+    let is_released = Arc::new(AtomicBool::new(false));
+    let (sender, receiver) = mpsc::channel();
+    let handler = {
+        let is_released = Arc::clone(&is_released);
+        move |_: &mut Request| {
+            sender.send(()).expect("the test waits");
+            while !is_released.load(Ordering::SeqCst) {
+                thread::yield_now();
+            }
+            "served"
+        }
+    };
+    let server = builder().busy_limit(None).stuck_limit(None).build(handler).expect("a port");
+    let (admin, handle) = (start(&server), server.handle());
+    let address = server.local_addrs()[0].as_tcp().expect("a TCP address");
+    let running = thread::spawn(move || server.run());
+    let mut client = Client::connect(address);
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    receiver.recv().expect("the handler runs");
+    assert!(!handle.is_responsive(Duration::from_millis(10)));
+    assert_eq!(ask(&admin, "GET /healthz").text(), "no thread answers\n");
+    assert_eq!(ask(&admin, "GET /readyz").status, 503);
+    assert!(ask(&admin, "GET /fibers").text().contains("a fiber keeps its thread"));
+    is_released.store(true, Ordering::SeqCst);
+    assert_eq!(client.receive().text(), "served");
+    assert_eq!(ask(&admin, "GET /healthz").status, 200);
+    handle.shutdown();
+    running.join().expect("no panic").expect("a good end");
+}
+
+#[test]
+fn a_page_in_a_browser_cannot_end_the_server() {
+    let server = builder().build(|_: &mut Request| "hi\n").expect("a port");
+    let admin = start(&server);
+    let page = "POST /drain HTTP/1.1\r\nHost: a\r\nOrigin: http://evil.example\r\n\r\n";
+    let address = admin.local_addr().as_tcp().expect("a TCP address");
+    assert_eq!(Client::connect(address).ask(page).status, 403);
+    assert!(server.handle().is_ready());
+    assert_eq!(ask(&admin, "GET /fibers?backtraces=all").status, 400);
+    assert_eq!(ask(&admin, "GET /nothing").status, 404);
+}
