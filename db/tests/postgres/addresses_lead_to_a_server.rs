@@ -135,6 +135,46 @@ mod with_tls {
         });
     }
 
+    /// SCRAM is the password method that a server asks for by default.
+    #[test]
+    #[ignore = "needs PostgreSQL: scripts/test --services"]
+    fn a_password_is_proved_by_scram() {
+        let mut root = PathBuf::new();
+        let server = Server::start_on_a_port(|folder| {
+            let rules = "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n";
+            fs::write(folder.join("data/pg_hba.conf"), rules).unwrap();
+            root = folder.join("server.crt");
+            certificate(folder)
+        });
+        let port = server.port();
+        let connector =
+            TlsConnector::builder().roots_pem(fs::read(&root).unwrap()).build().unwrap();
+        let local = format!("{} port={port}", server.address());
+        on_a_shard(move || {
+            let _server = server;
+            let role = "CREATE ROLE ann LOGIN PASSWORD 'open sesame'";
+            pool(Postgres::new(&local)?, 1).get()?.batch_execute(role)?;
+            let ask = |password: &str, mode: &str| {
+                let host = "localhost";
+                let url = format!(
+                    "postgres://ann:{password}@{host}:{port}/postgres\
+                     ?sslmode={mode}&hostaddr=127.0.0.1"
+                );
+                let postgres = Postgres::builder(&url).tls(connector.clone()).build()?;
+                let row = pool(postgres, 1).get()?.query_one("SELECT current_user::text", &[])?;
+                Ok::<String, Error>(row.get(0))
+            };
+            for mode in ["disable", "require"] {
+                assert_eq!(ask("open%20sesame", mode)?, "ann", "{mode}");
+                let error = ask("wrong%20word", mode).unwrap_err();
+                assert!(matches!(error, Error::Connect { .. }), "{error:?}");
+                assert!(error.to_string().contains("password authentication failed"), "{error}");
+                assert!(!error.to_string().contains("wrong word"), "{error}");
+            }
+            Ok(())
+        });
+    }
+
     fn cancel_over_tls(postgres: Postgres) -> Result<(), Error> {
         let (busy, watcher) = (pool(postgres.clone(), 1), pool(postgres, 1));
         let watcher = watcher.get()?;

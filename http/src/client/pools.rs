@@ -13,7 +13,7 @@ use super::pool::Pool;
 /// Finds the pool of a client on each shard.
 ///
 /// When the client is dropped, its idle connections on the same shard are closed at once. Those on
-/// another shard are closed by the next call of any client there, or when the shard ends.
+/// another shard are closed by the next call of any client there, or when their time is over.
 pub(super) struct PoolKey {
     limits: Arc<ClientLimits>,
 }
