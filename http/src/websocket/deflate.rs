@@ -100,7 +100,7 @@ pub(crate) enum Inflated {
 /// A decompressor, and the room for what one step makes.
 struct Inflater {
     decompress: Decompress,
-    output: [u8; OUTPUT_BYTES],
+    output: Box<[u8]>,
 }
 
 thread_local! {
@@ -113,7 +113,8 @@ impl Inflation {
     pub(crate) fn new(compressed: Vec<u8>, bytes_max: usize) -> Self {
         // Another message that is inflated meanwhile has made a decompressor of its own.
         let mut inflater = INFLATER.take().unwrap_or_else(|| {
-            Box::new(Inflater { decompress: Decompress::new(false), output: [0; OUTPUT_BYTES] })
+            let output = vec![0; OUTPUT_BYTES].into_boxed_slice();
+            Box::new(Inflater { decompress: Decompress::new(false), output })
         });
         inflater.decompress.reset(false);
         let message = Vec::new();
@@ -163,7 +164,7 @@ impl Inflation {
             // It grows to twice its size, but not beyond its limit, and not at its end.
             let doubled = (self.message.capacity() * 2).min(self.bytes_max).max(length);
             let capacity = if is_whole { length } else { doubled };
-            if !try_hold(self.compressed.capacity() + size_of::<Inflater>() + capacity) {
+            if !try_hold(self.compressed.capacity() + INFLATER_BYTES + capacity) {
                 return Ok(Inflated::NoRoom);
             }
             self.message.reserve_exact(capacity - self.message.len());
@@ -178,7 +179,7 @@ impl Inflation {
 
     /// How many bytes of memory it keeps.
     pub(crate) fn held(&self) -> usize {
-        self.compressed.capacity() + size_of::<Inflater>() + self.message.capacity()
+        self.compressed.capacity() + INFLATER_BYTES + self.message.capacity()
     }
 }
 
@@ -263,6 +264,9 @@ const INPUT_BYTES: usize = 4 * 1024;
 
 /// How much one step makes.
 const OUTPUT_BYTES: usize = 32 * 1024;
+
+/// What a decompressor counts for: its window and its tables, and the output of a step.
+const INFLATER_BYTES: usize = 48 * 1024 + OUTPUT_BYTES;
 
 /// How many final blocks a message may have. Arbitrary: a client that ends its stream with each
 /// flush makes one for each piece of its message.
