@@ -1,6 +1,5 @@
 //! The paths of the admin listener.
 
-use std::fmt::Write;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,12 +8,12 @@ use std::time::Duration;
 
 use http::header::ORIGIN;
 use http::{Method, StatusCode};
+use straightline_sched::sim;
 use straightline_sched::sync::mpsc;
-use straightline_sched::{FiberInfo, sim};
 
 use super::admin_server::AdminServer;
 use crate::config::{Address, AddressError};
-use crate::control::ServerHandle;
+use crate::control::{BACKTRACES_MAX, ServerHandle, listing};
 use crate::message::{IntoResponse, Request, Response};
 use crate::server::{Handler, Server};
 
@@ -143,7 +142,7 @@ impl Admin {
             let shards = server.inspect(backtraces.min(BACKTRACES_MAX), LISTING_TIME);
             is_listing.store(false, Ordering::SeqCst);
             // The client may be gone.
-            let _ = sender.try_send(text_of(&shards));
+            let _ = sender.try_send(listing(&shards));
         });
         if started.is_err() {
             self.is_listing.store(false, Ordering::SeqCst);
@@ -168,21 +167,6 @@ fn unavailable(text: &'static str) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
 }
 
-fn text_of(shards: &[io::Result<Vec<FiberInfo>>]) -> String {
-    let mut text = String::new();
-    for (index, fibers) in shards.iter().enumerate() {
-        // Writing to a string cannot fail.
-        let _ = match fibers {
-            Ok(fibers) => {
-                let _ = writeln!(text, "== shard {index}: {} fibers", fibers.len());
-                fibers.iter().try_for_each(|fiber| writeln!(text, "{fiber}"))
-            }
-            Err(error) => writeln!(text, "== shard {index}: {error}"),
-        };
-    }
-    text
-}
-
 const PATHS: &str = "\
 GET  /metrics   the metrics, for Prometheus
 GET  /healthz   200 if a thread answers
@@ -198,6 +182,3 @@ const PROBE_TIME: Duration = Duration::from_millis(900);
 
 /// How long a list waits for each shard.
 const LISTING_TIME: Duration = Duration::from_secs(1);
-
-/// Each backtrace takes 15 µs of its shard's time.
-const BACKTRACES_MAX: usize = 64;

@@ -6,7 +6,7 @@
 //! server itself, without its handler. `shared` consists of the `shards` with a `slot` for each,
 //! the `loans` of their sockets (`listener`, `socket_file`), the `renewals` after panics, the
 //! limits that hold for all shards together (`memory`, `peers`), and the progress of the
-//! `shutdown`.
+//! `shutdown`. `listing` is what an operator sees of the fibers.
 //!
 //! No file here knows a request or a handler, so a request and a handler may hold a `ServerHandle`.
 
@@ -14,6 +14,7 @@ mod background;
 mod connection_end;
 mod handle;
 mod listener;
+mod listing;
 mod loans;
 mod memory;
 mod metrics;
@@ -30,6 +31,7 @@ pub(crate) use background::Background;
 pub use connection_end::ConnectionEnd;
 pub use handle::ServerHandle;
 pub(crate) use listener::{Listener, OpenPorts, Port, open_all};
+pub(crate) use listing::{BACKTRACES_MAX, listing};
 pub(crate) use loans::OpenLoans;
 pub(crate) use memory::{Held, Memory};
 pub use metrics::Metrics;

@@ -3,7 +3,6 @@
 //! One thread receives the signals and does nothing else: neither the reader of a listing nor a
 //! reload can delay a shutdown. Listings and reloads run on threads of their own.
 
-use std::fmt::Write;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -16,7 +15,7 @@ use signal_hook::iterator::{Handle, Signals};
 use straightline_sched::{sim, stderr, unblock_signals};
 
 use crate::config::Phase;
-use crate::control::Shared;
+use crate::control::{BACKTRACES_MAX, Shared, listing};
 use crate::systemd::Manager;
 use crate::telemetry::Event;
 
@@ -170,19 +169,7 @@ fn reload(shared: &Shared, reload: Option<&Reload>) {
 
 /// Writes a list of all fibers of every shard to standard error.
 fn list_fibers(shared: &Shared) {
-    let mut text = String::new();
-    for (index, fibers) in
-        shared.shards.inspect(BACKTRACES_MAX, ANSWER_TIMEOUT).into_iter().enumerate()
-    {
-        // Writing to a string cannot fail.
-        let _ = match fibers {
-            Ok(fibers) => {
-                let _ = writeln!(text, "== shard {index}: {} fibers", fibers.len());
-                fibers.iter().try_for_each(|fiber| writeln!(text, "{fiber}"))
-            }
-            Err(error) => writeln!(text, "== shard {index}: {error}"),
-        };
-    }
+    let text = listing(&shared.shards.inspect(BACKTRACES_MAX, ANSWER_TIMEOUT));
     let mut rest = &text[..];
     while let Some(end) = rest.find('\n') {
         let (line, behind) = rest.split_at(end + 1);
@@ -194,9 +181,6 @@ fn list_fibers(shared: &Shared) {
         rest = behind;
     }
 }
-
-/// Each backtrace takes 15 µs of its shard's time.
-const BACKTRACES_MAX: usize = 64;
 
 /// A shard that does not answer within this time has a fiber that keeps its thread.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
