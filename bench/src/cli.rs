@@ -1,5 +1,7 @@
 //! The command line.
 
+#[cfg(feature = "events")]
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
@@ -16,6 +18,7 @@ use crate::cpu::Pinning;
 #[cfg(feature = "peers")]
 use crate::dispatch;
 use crate::files;
+use crate::idle;
 #[cfg(feature = "peers")]
 use crate::json;
 use crate::load::Mode;
@@ -57,9 +60,11 @@ enum Command {
     /// Exits with 1 if a figure is more than 3 % above its record in bench/cost.txt, unless the
     /// record was made with another compiler or processor.
     Cost(CostArgs),
+    /// Measures the memory of connections that rest, beside hyper
+    Idle(IdleArgs),
     /// Measures files of a directory beside nginx, which has to be installed
     Files(FilesArgs),
-    /// Measures a proxy beside nginx and `HAProxy`, which have to be installed
+    /// Measures a proxy beside nginx and `HAProxy`, which have to be installed, and Go's
     Proxy(FilesArgs),
     /// Measures TLS with each provider of cryptography, beside nginx
     ///
@@ -86,7 +91,7 @@ enum Command {
     #[cfg(feature = "peers")]
     #[command(hide = true)]
     ServeWebsocket(ServeWebsocketArgs),
-    /// Measures event streams, beside axum: memory, and the time of one event to all clients
+    /// Measures event streams, beside axum and Go: memory, and the time of one event to all clients
     #[cfg(feature = "events")]
     Sse(SseArgs),
     /// Is one of the servers of `sse`
@@ -167,6 +172,14 @@ struct CostArgs {
     /// Writes the record instead of comparing with it
     #[arg(long)]
     update: bool,
+}
+
+#[derive(Args)]
+struct IdleArgs {
+    /// How many connections rest
+    #[arg(long, value_name = "C", default_value = "10000")]
+    #[arg(value_parser = value_parser!(u16).range(10..=CONNECTIONS_MAX))]
+    connections: u16,
 }
 
 #[derive(Args)]
@@ -259,10 +272,10 @@ struct WebsocketArgs {
     #[arg(long, value_name = "C", default_value = "64")]
     #[arg(value_parser = value_parser!(u16).range(1..=CONNECTIONS_MAX))]
     connections: u16,
-    /// How many conversations rest
-    #[arg(long, value_name = "C", default_value = "2000")]
+    /// How many conversations rest in each step, ascending
+    #[arg(long, value_name = "C,..", value_delimiter = ',', default_value = "1000,5000")]
     #[arg(value_parser = value_parser!(u16).range(10..=CONNECTIONS_MAX))]
-    idle: u16,
+    idle: Vec<u16>,
     /// One round of 0.3 s: shows that everything works; the figures mean nothing
     #[arg(long, conflicts_with_all = ["rounds", "seconds", "idle"])]
     quick: bool,
@@ -336,6 +349,8 @@ struct SseArgs {
 #[derive(Args)]
 struct ServeSseArgs {
     server: sse::Kind,
+    /// Where Go's program is
+    folder: PathBuf,
     /// The CPU to stay on
     #[arg(long)]
     cpu: Option<usize>,
@@ -387,6 +402,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Micro(args) if args.quick => micro::run(1, 1),
         Command::Micro(args) => micro::run(args.rounds, args.scale),
         Command::Cost(args) => cost::run(args.update),
+        Command::Idle(args) => idle::run(usize::from(args.connections), Pinning::choose()?),
         Command::Files(args) => measure_files(&args, files::run),
         Command::Proxy(args) => measure_files(&args, proxy::run),
         #[cfg(feature = "peers")]
@@ -404,9 +420,9 @@ pub(crate) fn main() -> ExitCode {
         #[cfg(feature = "peers")]
         Command::ServeJson(args) => json::serve(args.server, args.cpu).map(|()| true),
         #[cfg(feature = "events")]
-        Command::Sse(args) => measure_sse(args),
+        Command::Sse(args) => measure_sse(&args),
         #[cfg(feature = "events")]
-        Command::ServeSse(args) => sse::serve(args.server, args.cpu).map(|()| true),
+        Command::ServeSse(args) => sse::serve(args.server, &args.folder, args.cpu).map(|()| true),
         #[cfg(feature = "events")]
         Command::SseClients(args) => sse::clients(args.server, args.count).map(|()| true),
         #[cfg(feature = "tls")]
@@ -508,7 +524,7 @@ fn measure_websocket(args: &WebsocketArgs) -> io::Result<bool> {
         rounds: if args.quick { 1 } else { args.rounds },
         round_time: if args.quick { QUICK_TIME } else { args.seconds },
         connections: args.connections,
-        idle: if args.quick { QUICK_IDLE } else { usize::from(args.idle) },
+        idle: if args.quick { vec![QUICK_IDLE] } else { ascending(&args.idle) },
         pinning: Pinning::choose()?,
     };
     println!("{}", report::conditions_of(plan.rounds, plan.round_time, plan.pinning)?);
@@ -517,17 +533,21 @@ fn measure_websocket(args: &WebsocketArgs) -> io::Result<bool> {
 
 /// Runs the benchmark of event streams.
 #[cfg(feature = "events")]
-fn measure_sse(args: SseArgs) -> io::Result<bool> {
-    let mut clients = if args.quick { QUICK_CLIENTS.to_vec() } else { args.clients };
-    clients.sort_unstable();
-    clients.dedup();
+fn measure_sse(args: &SseArgs) -> io::Result<bool> {
     let plan = sse::Plan {
-        clients: clients.into_iter().map(|count| count as usize).collect(),
+        clients: ascending(if args.quick { &QUICK_CLIENTS } else { &args.clients }),
         events: if args.quick { 2 } else { args.events },
         pinning: Pinning::choose()?,
     };
     println!("{}", report::conditions_of(plan.events, Duration::ZERO, plan.pinning)?);
     sse::run(&plan)
+}
+
+/// Each of the counts once, in order.
+#[cfg(feature = "events")]
+fn ascending<N: Copy + Into<u64>>(counts: &[N]) -> Vec<usize> {
+    let counts: BTreeSet<u64> = counts.iter().map(|&count| count.into()).collect();
+    counts.into_iter().filter_map(|count| usize::try_from(count).ok()).collect()
 }
 
 /// Each of `named` once, or all if none is.

@@ -2,19 +2,22 @@
 //! `POST /publish` to all streams as one event.
 
 use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
 
 use rustix::process::{Signal, set_parent_process_death_signal};
 use straightline_harness::READY;
 
 use super::kind::Kind;
 use crate::cpu;
+use crate::go;
 use crate::serve::ANY_PORT;
 
 pub(super) const EVENTS: &str = "/events";
 pub(super) const PUBLISH: &str = "/publish";
 
 /// Is a server until the process is killed, which also happens when the parent ends.
-pub(crate) fn run(kind: Kind, cpu: Option<usize>) -> io::Result<()> {
+pub(crate) fn run(kind: Kind, folder: &Path, cpu: Option<usize>) -> io::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     if let Some(cpu) = cpu {
         cpu::pin(cpu)?;
@@ -23,6 +26,7 @@ pub(crate) fn run(kind: Kind, cpu: Option<usize>) -> io::Result<()> {
         Kind::Straightline => feed_server(),
         Kind::StraightlineStacks => stacks_server(),
         Kind::Axum => axum_server(),
+        Kind::Go => Err(go::command(folder).arg("events").exec()),
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) struct Outcome {
 pub(super) fn run(
     server: SocketAddr,
     connections: u16,
-    message_bytes: u16,
+    message_bytes: usize,
     time: Duration,
 ) -> io::Result<Outcome> {
     let deadline = Instant::now() + time;
@@ -56,14 +56,14 @@ pub(super) fn run(
 
 fn speak(
     server: SocketAddr,
-    message_bytes: u16,
+    message_bytes: usize,
     deadline: Instant,
     outcome: &RefCell<Outcome>,
 ) -> io::Result<()> {
     let mut stream = TcpStream::connect(server)?;
     stream.set_nodelay(true)?;
     open(&mut stream)?;
-    let payload = vec![b'x'; usize::from(message_bytes)];
+    let payload = vec![b'x'; message_bytes];
     let (sent, expected) = (frame(&payload, true), frame(&payload, false));
     let mut received = vec![0; expected.len()];
     while Instant::now() < deadline {
@@ -106,15 +106,18 @@ fn open(stream: &mut (impl Read + Write)) -> io::Result<()> {
     Err(io::Error::new(ErrorKind::InvalidData, String::from_utf8_lossy(&head).into_owned()))
 }
 
-/// A text of less than 65,536 bytes, with or without a mask.
+/// A text, with or without a mask.
 fn frame(payload: &[u8], is_masked: bool) -> Vec<u8> {
     let mask_bit = if is_masked { 0x80 } else { 0 };
     let mut bytes = vec![0x81];
     if let Ok(length @ 0..126) = u8::try_from(payload.len()) {
         bytes.push(mask_bit | length);
-    } else {
+    } else if let Ok(length) = u16::try_from(payload.len()) {
         bytes.push(mask_bit | 0x7e);
-        bytes.extend(u16::try_from(payload.len()).unwrap_or(u16::MAX).to_be_bytes());
+        bytes.extend(length.to_be_bytes());
+    } else {
+        bytes.push(mask_bit | 0x7f);
+        bytes.extend((payload.len() as u64).to_be_bytes());
     }
     let mask = if is_masked { [1, 2, 3, 4] } else { [0; 4] };
     bytes.extend_from_slice(if is_masked { &mask } else { &[] });

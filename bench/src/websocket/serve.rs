@@ -1,4 +1,4 @@
-//! The servers. Each has one thread, and echoes messages with its default settings.
+//! The servers. Each has one thread, and echoes messages.
 
 use std::io;
 
@@ -17,7 +17,8 @@ pub(crate) fn run(kind: Kind, cpu: Option<usize>) -> io::Result<()> {
     }
     match kind {
         Kind::Straightline => straightline_server(),
-        Kind::Axum => axum_server(),
+        Kind::Axum => axum_server(None),
+        Kind::AxumSmall => axum_server(Some(4 * 1024)),
     }
 }
 
@@ -39,15 +40,10 @@ fn straightline_server() -> io::Result<()> {
     Ok(())
 }
 
-fn axum_server() -> io::Result<()> {
+fn axum_server(read_buffer: Option<usize>) -> io::Result<()> {
     use axum::Router;
     use axum::extract::ws::{WebSocket, WebSocketUpgrade};
-    use axum::response::Response;
     use axum::serve::ListenerExt;
-
-    async fn answer(upgrade: WebSocketUpgrade) -> Response {
-        upgrade.on_upgrade(echo)
-    }
 
     async fn echo(mut socket: WebSocket) {
         while let Some(Ok(message)) = socket.recv().await {
@@ -56,6 +52,14 @@ fn axum_server() -> io::Result<()> {
             }
         }
     }
+
+    let answer = move |upgrade: WebSocketUpgrade| async move {
+        let upgrade = match read_buffer {
+            Some(bytes) => upgrade.read_buffer_size(bytes),
+            None => upgrade,
+        };
+        upgrade.on_upgrade(echo)
+    };
 
     let app = Router::new().fallback(answer);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
