@@ -5,17 +5,19 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use crate::cpu::{self, Pinning};
+use crate::report;
 use crate::serve::{BODY, Kind, PATH};
 use crate::server::{self, Server};
 
 /// Measures the servers, one after the other, and prints the table.
 #[allow(clippy::cast_precision_loss)] // counts stay far below 2^52
 pub(crate) fn run(connections: usize, pinning: Pinning) -> io::Result<bool> {
+    println!("{}\n", report::machine(pinning)?);
+    println!("| server | connections | MiB more | KiB each |\n|---|--:|--:|--:|");
     server::raise_descriptor_limit()?;
     if let Some(cpu) = pinning.load() {
         cpu::pin(cpu)?;
     }
-    println!("{pinning}\n\n| server | connections | MiB more | KiB each |\n|---|--:|--:|--:|");
     for kind in [Kind::Straightline, Kind::Hyper] {
         let server = Server::start(kind, &mut server::command("serve", kind, pinning.server())?)?;
         // The first ones make the server allocate what all of them share.

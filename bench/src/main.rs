@@ -7,7 +7,7 @@
 //! of a request and compares them with a record. `idle` is the memory of connections at rest.
 //! `files` measures files beside nginx, `proxy` proxies beside nginx, `HAProxy` and Go's, and `tls`
 //! TLS. `json`, `multipart`, `websocket`, `sse` (event streams) and `dispatch` (routers) measure
-//! the kit beside frameworks. `go` builds the peers in Go.
+//! the kit beside frameworks. `go` builds the peers in Go. `clients` is the load of some of these.
 
 #![deny(unsafe_op_in_unsafe_fn)]
 
@@ -15,6 +15,8 @@
 mod bench;
 #[cfg(target_os = "linux")]
 mod cli;
+#[cfg(all(target_os = "linux", feature = "peers"))]
+mod clients;
 #[cfg(target_os = "linux")]
 mod cost;
 #[cfg(target_os = "linux")]

@@ -20,13 +20,16 @@ pub(crate) fn conditions(plan: &Plan) -> io::Result<String> {
     Ok(format!("connections: {}; {common}", plan.connections))
 }
 
-/// The conditions that all benchmarks have.
+/// The conditions of a benchmark with rounds.
 pub(crate) fn conditions_of(rounds: u32, time: Duration, pinning: Pinning) -> io::Result<String> {
+    Ok(format!("rounds: {rounds} of {time:?} a server; {}", machine(pinning)?))
+}
+
+/// The conditions that all benchmarks have.
+pub(crate) fn machine(pinning: Pinning) -> io::Result<String> {
     let build = if cfg!(debug_assertions) { "; DEBUG BUILD: the figures mean nothing" } else { "" };
     let (cores, kernel) = (available_parallelism()?, kernel()?);
-    Ok(format!(
-        "cores: {cores}; Linux {kernel}; rounds: {rounds} of {time:?} a server; {pinning}{build}"
-    ))
+    Ok(format!("cores: {cores}; Linux {kernel}; {pinning}{build}"))
 }
 
 /// The table of one mode.

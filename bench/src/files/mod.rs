@@ -9,21 +9,13 @@ mod rounds;
 mod server;
 
 use std::io;
-use std::time::Duration;
 
 use clap::ValueEnum;
 
 pub(crate) use self::folder::Folder;
-pub(crate) use self::rounds::{WORKS, run as compare};
+pub(crate) use self::rounds::{Plan, WORKS, run as compare};
 pub(crate) use self::server::{Kind, run as serve, start};
-use crate::cpu::{self, Pinning};
-
-/// What is measured, and how.
-pub(crate) struct Plan {
-    pub(crate) rounds: u32,
-    pub(crate) round_time: Duration,
-    pub(crate) pinning: Pinning,
-}
+use crate::cpu;
 
 /// Measures all files and prints a table for each; fails if a server failed in it.
 pub(crate) fn run(plan: &Plan) -> io::Result<bool> {

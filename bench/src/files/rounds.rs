@@ -4,10 +4,17 @@ use std::fmt::{Display, Write as _};
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::Plan;
 use super::client::Client;
+use crate::cpu::Pinning;
 use crate::report::{median, ratios};
 use crate::server::Server;
+
+/// What is measured, and how.
+pub(crate) struct Plan {
+    pub(crate) rounds: u32,
+    pub(crate) round_time: Duration,
+    pub(crate) pinning: Pinning,
+}
 
 /// A response, and how many clients ask for it.
 #[derive(Clone, Copy)]

@@ -10,11 +10,10 @@ use std::process::Command;
 use ::straightline::Server as HttpServer;
 use ::straightline::web::StaticFiles;
 use clap::ValueEnum;
-use rustix::process::{Signal, set_parent_process_death_signal};
 use straightline_harness::READY;
 
 use super::folder::{Folder, SITE};
-use crate::cpu;
+use crate::serve;
 use crate::server::{self, Server};
 
 /// Which server.
@@ -30,10 +29,7 @@ pub(crate) enum Kind {
 
 /// Is a server until the process is killed, which also happens when the parent ends.
 pub(crate) fn run(kind: Kind, folder: &Path, cpu: Option<usize>) -> io::Result<()> {
-    set_parent_process_death_signal(Some(Signal::KILL))?;
-    if let Some(cpu) = cpu {
-        cpu::pin(cpu)?;
-    }
+    serve::begin(cpu)?;
     if kind == Kind::Straightline {
         let files = StaticFiles::new(folder.join(SITE));
         let server = HttpServer::builder().bind("127.0.0.1:0").workers(1).quiet().build(files)?;

@@ -49,8 +49,8 @@ pub(crate) fn run(plan: &Plan) -> io::Result<bool> {
                 eprintln!("{kind}: {} errors: {error}", outcome.errors);
             }
             errors += outcome.errors;
-            let each = per_request(cpu, outcome.requests);
-            let requests = outcome.requests;
+            let each = per_request(cpu, outcome.exchanges);
+            let requests = outcome.exchanges;
             eprintln!("json {number}/{}: {kind} {requests} requests, {each:.2} µs", plan.rounds);
             // The first round warms up.
             if number > 0 {

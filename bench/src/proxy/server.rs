@@ -12,11 +12,10 @@ use std::process::Command;
 use ::straightline::Server as HttpServer;
 use ::straightline::proxy::Proxy;
 use clap::ValueEnum;
-use rustix::process::{Signal, set_parent_process_death_signal};
 use straightline_harness::READY;
 
-use crate::cpu;
 use crate::go;
+use crate::serve;
 use crate::server::{self, Server};
 
 /// Which proxy.
@@ -39,10 +38,7 @@ pub(crate) fn run(
     folder: &Path,
     cpu: Option<usize>,
 ) -> io::Result<()> {
-    set_parent_process_death_signal(Some(Signal::KILL))?;
-    if let Some(cpu) = cpu {
-        cpu::pin(cpu)?;
-    }
+    serve::begin(cpu)?;
     let config = folder.join(kind.config_name());
     let mut command = match kind {
         Kind::Straightline => {

@@ -12,7 +12,7 @@ use crate::server;
 
 /// A running server. It ends when this is dropped.
 pub(super) struct Server {
-    server: server::Server<Kind>,
+    process: server::Server<Kind>,
     plain: SocketAddr,
     https: SocketAddr,
 }
@@ -26,22 +26,22 @@ impl Server {
             let (plain, https) = (server::free_port()?, server::free_port()?);
             let config = nginx_config(folder.path(), plain.port(), https.port());
             fs::write(folder.path().join(NGINX_CONFIG), config)?;
-            let server = server::Server::start_at(kind, https, &mut command)?;
-            return Ok(Self { server, plain, https });
+            let process = server::Server::start_at(kind, https, &mut command)?;
+            return Ok(Self { process, plain, https });
         }
-        let server = server::Server::start(kind, &mut command)?;
-        let plain = server.address();
+        let process = server::Server::start(kind, &mut command)?;
+        let plain = process.address();
         let mut stream = TcpStream::connect(plain)?;
         write!(stream, "GET {WHERE_HTTPS_IS} HTTP/1.0\r\n\r\n")?;
         let mut text = String::new();
         stream.read_to_string(&mut text)?;
         let https = text.rsplit('\n').next().and_then(|address| address.parse().ok());
         let https = https.ok_or_else(|| io::Error::other(format!("no address in {text:?}")))?;
-        Ok(Self { server, plain, https })
+        Ok(Self { process, plain, https })
     }
 
     pub(super) fn kind(&self) -> Kind {
-        self.server.kind()
+        self.process.kind()
     }
 
     /// Where it serves without TLS.
@@ -54,11 +54,11 @@ impl Server {
     }
 
     pub(super) fn cpu_time(&self) -> io::Result<Duration> {
-        self.server.cpu_time()
+        self.process.cpu_time()
     }
 
     /// How many KiB of the process are resident once it has done what it does after a response.
     pub(super) fn settled_kib(&self) -> io::Result<u64> {
-        self.server.settled_kib()
+        self.process.settled_kib()
     }
 }

@@ -74,8 +74,8 @@ pub(crate) fn run(plan: &Plan) -> io::Result<bool> {
                 // The first round warms up.
                 if number > 0 {
                     let Messages { per_second, cpu_micros } = &mut messages[nth];
-                    per_second.push(quotient(outcome.messages, plan.round_time.as_secs_f64()));
-                    cpu_micros.push(cpu.as_secs_f64() * 1e6 / quotient(outcome.messages, 1.0));
+                    per_second.push(quotient(outcome.exchanges, plan.round_time.as_secs_f64()));
+                    cpu_micros.push(cpu.as_secs_f64() * 1e6 / quotient(outcome.exchanges, 1.0));
                 }
             }
         }

@@ -2,19 +2,14 @@
 
 use std::io;
 
-use rustix::process::{Signal, set_parent_process_death_signal};
 use straightline_harness::READY;
 
 use super::kind::Kind;
-use crate::cpu;
-use crate::serve::ANY_PORT;
+use crate::serve::{self, ANY_PORT};
 
 /// Is a server until the process is killed, which also happens when the parent ends.
 pub(crate) fn run(kind: Kind, cpu: Option<usize>) -> io::Result<()> {
-    set_parent_process_death_signal(Some(Signal::KILL))?;
-    if let Some(cpu) = cpu {
-        cpu::pin(cpu)?;
-    }
+    serve::begin(cpu)?;
     match kind {
         Kind::Straightline => straightline_server(),
         Kind::Axum => axum_server(None),
@@ -43,7 +38,6 @@ fn straightline_server() -> io::Result<()> {
 fn axum_server(read_buffer: Option<usize>) -> io::Result<()> {
     use axum::Router;
     use axum::extract::ws::{WebSocket, WebSocketUpgrade};
-    use axum::serve::ListenerExt;
 
     async fn echo(mut socket: WebSocket) {
         while let Some(Ok(message)) = socket.recv().await {
@@ -62,13 +56,5 @@ fn axum_server(read_buffer: Option<usize>) -> io::Result<()> {
     };
 
     let app = Router::new().fallback(answer);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let listener = tokio::net::TcpListener::bind(ANY_PORT).await?;
-        println!("{READY}{}", listener.local_addr()?);
-        let listener = listener.tap_io(|stream| {
-            let _ = stream.set_nodelay(true);
-        });
-        axum::serve(listener, app).await
-    })
+    serve::run_axum(app)
 }
