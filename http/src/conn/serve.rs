@@ -263,7 +263,7 @@ fn serve_request(connection: &Connection, request: &mut Request) -> io::Result<O
     let is_connect = request.head().method == Method::CONNECT;
     if is_connect || response.status().is_informational() || response.body().is_special() {
         return match respond_special(connection, request, response)? {
-            Some(End::Upgrade(handover)) => Ok(Some(run_protocol(connection, handover))),
+            Some(End::Upgrade(handover)) => Ok(Some(run_protocol(connection, *handover))),
             end => Ok(end),
         };
     }

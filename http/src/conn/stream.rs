@@ -326,8 +326,8 @@ fn respond_upgrade(
 /// Not inlined, and called when [`respond_special`] has returned: what stands on the stack below
 /// the protocol stays resident for as long as the protocol runs.
 #[inline(never)]
-pub(super) fn run_protocol(connection: &Connection, handover: Box<Handover>) -> End {
-    let Handover { method, target, early, run } = *handover;
+pub(super) fn run_protocol(connection: &Connection, handover: Handover) -> End {
+    let Handover { method, target, early, run } = handover;
     let link = connection.link();
     let upgraded = Upgraded::new(Rc::clone(link), early);
     let protocol = Rc::clone(upgraded.protocol());
