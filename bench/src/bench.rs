@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::cpu::{self, Pinning};
 use crate::load::{self, Load, Mode};
 use crate::serve::Kind;
-use crate::server::Server;
+use crate::server::{self, Server};
 
 /// What is measured, and how.
 pub(crate) struct Plan {
@@ -40,7 +40,9 @@ pub(crate) struct Round {
 
 /// Measures one mode. The servers end with it.
 pub(crate) fn run(plan: &Plan, mode: Mode) -> io::Result<Vec<Round>> {
-    let start = |&kind: &Kind| Server::start(kind, plan.pinning.server());
+    let start = |&kind: &Kind| {
+        Server::start(kind, &mut server::command("serve", kind, plan.pinning.server())?)
+    };
     let servers = plan.servers.iter().map(start).collect::<io::Result<Vec<_>>>()?;
     if let Some(cpu) = plan.pinning.load() {
         cpu::pin(cpu)?;
@@ -67,7 +69,7 @@ pub(crate) fn run(plan: &Plan, mode: Mode) -> io::Result<Vec<Round>> {
     Ok(rounds)
 }
 
-fn measure(plan: &Plan, mode: Mode, server: &Server, number: u32) -> io::Result<Round> {
+fn measure(plan: &Plan, mode: Mode, server: &Server<Kind>, number: u32) -> io::Result<Round> {
     let cpu_before = server.cpu_time()?;
     let outcome = load::run(load_of(plan, mode, server, plan.round_time))?;
     let cpu = server.cpu_time()?.saturating_sub(cpu_before);
@@ -87,7 +89,7 @@ fn measure(plan: &Plan, mode: Mode, server: &Server, number: u32) -> io::Result<
     })
 }
 
-fn load_of(plan: &Plan, mode: Mode, server: &Server, time: Duration) -> Load {
+fn load_of(plan: &Plan, mode: Mode, server: &Server<Kind>, time: Duration) -> Load {
     Load { server: server.address(), mode, connections: plan.connections, time }
 }
 

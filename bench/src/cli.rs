@@ -1,5 +1,7 @@
 //! The command line.
 
+#[cfg(feature = "events")]
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
@@ -16,6 +18,7 @@ use crate::cpu::Pinning;
 #[cfg(feature = "peers")]
 use crate::dispatch;
 use crate::files;
+use crate::idle;
 #[cfg(feature = "peers")]
 use crate::json;
 use crate::load::Mode;
@@ -57,10 +60,12 @@ enum Command {
     /// Exits with 1 if a figure is more than 3 % above its record in bench/cost.txt, unless the
     /// record was made with another compiler or processor.
     Cost(CostArgs),
+    /// Measures the memory of connections that rest, beside hyper
+    Idle(IdleArgs),
     /// Measures files of a directory beside nginx, which has to be installed
-    Files(FilesArgs),
-    /// Measures a proxy beside nginx and `HAProxy`, which have to be installed
-    Proxy(FilesArgs),
+    Files(Repetition),
+    /// Measures a proxy beside nginx and `HAProxy`, which have to be installed, and Go's
+    Proxy(Repetition),
     /// Measures TLS with each provider of cryptography, beside nginx
     ///
     /// Exits with 1 if a handshake or a request failed.
@@ -85,14 +90,14 @@ enum Command {
     /// Is one of the servers of `websocket`
     #[cfg(feature = "peers")]
     #[command(hide = true)]
-    ServeWebsocket(ServeWebsocketArgs),
-    /// Measures event streams, beside axum: memory, and the time of one event to all clients
+    ServeWebsocket(Serve<websocket::Kind>),
+    /// Measures event streams, beside axum and Go: memory, and the time of one event to all clients
     #[cfg(feature = "events")]
     Sse(SseArgs),
     /// Is one of the servers of `sse`
     #[cfg(feature = "events")]
     #[command(hide = true)]
-    ServeSse(ServeSseArgs),
+    ServeSse(ServeIn<sse::Kind>),
     /// Is many clients of `sse`
     #[cfg(feature = "events")]
     #[command(hide = true)]
@@ -100,35 +105,76 @@ enum Command {
     /// Is one of the servers of `json`
     #[cfg(feature = "peers")]
     #[command(hide = true)]
-    ServeJson(ServeJsonArgs),
+    ServeJson(Serve<json::Kind>),
     /// Is one of the servers of `multipart`
     #[cfg(feature = "peers")]
     #[command(hide = true)]
-    ServeMultipart(ServeMultipartArgs),
+    ServeMultipart(Serve<multipart::Kind>),
     /// Is one of the servers; `bench` and `cost` start these
     #[command(hide = true)]
-    Serve(ServeArgs),
+    Serve(Serve<Kind>),
     /// Is one of the servers of `files`
     #[command(hide = true)]
-    ServeFiles(ServeFilesArgs),
+    ServeFiles(ServeIn<files::Kind>),
     /// Is one of the proxies of `proxy`
     #[command(hide = true)]
     ServeProxy(ServeProxyArgs),
     /// Is one of the servers of `tls`
     #[cfg(feature = "tls")]
     #[command(hide = true)]
-    ServeTls(ServeTlsArgs),
+    ServeTls(ServeIn<tls::Kind>),
 }
 
+/// How often and how long servers are loaded.
 #[derive(Args)]
-struct BenchArgs {
+struct Repetition {
     /// How often each server is loaded
     #[arg(long, value_name = "N", default_value = "5")]
     #[arg(value_parser = value_parser!(u32).range(1..=ROUNDS_MAX))]
     rounds: u32,
     /// How long a server is loaded each time
-    #[arg(long, value_name = "S", default_value = "2", value_parser = seconds)]
+    #[arg(long, value_name = "S", default_value = "1", value_parser = seconds)]
     seconds: Duration,
+    /// One round of 0.3 s: shows that everything works; the figures mean nothing
+    #[arg(long, conflicts_with_all = ["rounds", "seconds"])]
+    quick: bool,
+}
+
+impl Repetition {
+    fn count(&self) -> u32 {
+        if self.quick { 1 } else { self.rounds }
+    }
+
+    fn time(&self) -> Duration {
+        if self.quick { QUICK_TIME } else { self.seconds }
+    }
+}
+
+/// One of the servers of a benchmark.
+#[derive(Args)]
+struct Serve<K: ValueEnum + Send + Sync + 'static> {
+    #[arg(value_enum)]
+    server: K,
+    /// The CPU to stay on
+    #[arg(long)]
+    cpu: Option<usize>,
+}
+
+/// The same with a folder, where its files are.
+#[derive(Args)]
+struct ServeIn<K: ValueEnum + Send + Sync + 'static> {
+    #[arg(value_enum)]
+    server: K,
+    folder: PathBuf,
+    /// The CPU to stay on
+    #[arg(long)]
+    cpu: Option<usize>,
+}
+
+#[derive(Args)]
+struct BenchArgs {
+    #[command(flatten)]
+    rounds: Repetition,
     /// Connections at a time
     #[arg(long, value_name = "C", default_value = "64")]
     #[arg(value_parser = value_parser!(u16).range(1..=CONNECTIONS_MAX))]
@@ -142,9 +188,6 @@ struct BenchArgs {
     /// Where to write the raw rounds
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// One round of 0.3 s: shows that everything works; the figures mean nothing
-    #[arg(long, conflicts_with_all = ["rounds", "seconds"])]
-    quick: bool,
 }
 
 #[derive(Args)]
@@ -170,35 +213,11 @@ struct CostArgs {
 }
 
 #[derive(Args)]
-struct ServeArgs {
-    server: Kind,
-    /// The CPU to stay on
-    #[arg(long)]
-    cpu: Option<usize>,
-}
-
-#[derive(Args)]
-struct FilesArgs {
-    /// How often each server is loaded
-    #[arg(long, value_name = "N", default_value = "5")]
-    #[arg(value_parser = value_parser!(u32).range(1..=ROUNDS_MAX))]
-    rounds: u32,
-    /// How long a server is loaded each time
-    #[arg(long, value_name = "S", default_value = "1", value_parser = seconds)]
-    seconds: Duration,
-    /// One round of 0.3 s: shows that everything works; the figures mean nothing
-    #[arg(long, conflicts_with_all = ["rounds", "seconds"])]
-    quick: bool,
-}
-
-#[derive(Args)]
-struct ServeFilesArgs {
-    server: files::Kind,
-    /// Where the files are
-    folder: PathBuf,
-    /// The CPU to stay on
-    #[arg(long)]
-    cpu: Option<usize>,
+struct IdleArgs {
+    /// How many connections rest
+    #[arg(long, value_name = "C", default_value = "10000")]
+    #[arg(value_parser = value_parser!(u16).range(10..=CONNECTIONS_MAX))]
+    connections: u16,
 }
 
 #[derive(Args)]
@@ -216,20 +235,12 @@ struct ServeProxyArgs {
 #[cfg(feature = "peers")]
 #[derive(Args)]
 struct JsonArgs {
-    /// How often each server is loaded
-    #[arg(long, value_name = "N", default_value = "5")]
-    #[arg(value_parser = value_parser!(u32).range(1..=ROUNDS_MAX))]
-    rounds: u32,
-    /// How long a server is loaded each time
-    #[arg(long, value_name = "S", default_value = "2", value_parser = seconds)]
-    seconds: Duration,
+    #[command(flatten)]
+    rounds: Repetition,
     /// Connections at a time
     #[arg(long, value_name = "C", default_value = "64")]
     #[arg(value_parser = value_parser!(u16).range(1..=CONNECTIONS_MAX))]
     connections: u16,
-    /// One round of 0.3 s: shows that everything works; the figures mean nothing
-    #[arg(long, conflicts_with_all = ["rounds", "seconds"])]
-    quick: bool,
 }
 
 #[cfg(feature = "peers")]
@@ -248,42 +259,17 @@ struct MultipartArgs {
 #[cfg(feature = "peers")]
 #[derive(Args)]
 struct WebsocketArgs {
-    /// How often each server is loaded with each length of messages
-    #[arg(long, value_name = "N", default_value = "5")]
-    #[arg(value_parser = value_parser!(u32).range(1..=ROUNDS_MAX))]
-    rounds: u32,
-    /// How long a server is loaded each time
-    #[arg(long, value_name = "S", default_value = "2", value_parser = seconds)]
-    seconds: Duration,
+    #[command(flatten)]
+    rounds: Repetition,
     /// Connections at a time
     #[arg(long, value_name = "C", default_value = "64")]
     #[arg(value_parser = value_parser!(u16).range(1..=CONNECTIONS_MAX))]
     connections: u16,
-    /// How many conversations rest
-    #[arg(long, value_name = "C", default_value = "2000")]
+    /// How many conversations rest in each step, ascending
+    #[arg(long, value_name = "C,..", value_delimiter = ',', default_value = "1000,5000")]
     #[arg(value_parser = value_parser!(u16).range(10..=CONNECTIONS_MAX))]
-    idle: u16,
-    /// One round of 0.3 s: shows that everything works; the figures mean nothing
-    #[arg(long, conflicts_with_all = ["rounds", "seconds", "idle"])]
-    quick: bool,
-}
-
-#[cfg(feature = "peers")]
-#[derive(Args)]
-struct ServeMultipartArgs {
-    server: multipart::Kind,
-    /// The CPU to stay on
-    #[arg(long)]
-    cpu: Option<usize>,
-}
-
-#[cfg(feature = "peers")]
-#[derive(Args)]
-struct ServeWebsocketArgs {
-    server: websocket::Kind,
-    /// The CPU to stay on
-    #[arg(long)]
-    cpu: Option<usize>,
+    #[arg(conflicts_with = "quick")]
+    idle: Vec<u16>,
 }
 
 #[cfg(feature = "peers")]
@@ -300,15 +286,6 @@ struct DispatchArgs {
     /// That router alone, once and with the first path, for valgrind
     #[arg(long)]
     only: Option<dispatch::Kind>,
-}
-
-#[cfg(feature = "peers")]
-#[derive(Args)]
-struct ServeJsonArgs {
-    server: json::Kind,
-    /// The CPU to stay on
-    #[arg(long)]
-    cpu: Option<usize>,
 }
 
 #[cfg(feature = "events")]
@@ -334,15 +311,6 @@ struct SseArgs {
 
 #[cfg(feature = "events")]
 #[derive(Args)]
-struct ServeSseArgs {
-    server: sse::Kind,
-    /// The CPU to stay on
-    #[arg(long)]
-    cpu: Option<usize>,
-}
-
-#[cfg(feature = "events")]
-#[derive(Args)]
 struct SseClientsArgs {
     server: SocketAddr,
     count: usize,
@@ -351,34 +319,16 @@ struct SseClientsArgs {
 #[cfg(feature = "tls")]
 #[derive(Args)]
 struct TlsArgs {
-    /// How often each server is loaded
-    #[arg(long, value_name = "N", default_value = "5")]
-    #[arg(value_parser = value_parser!(u32).range(1..=ROUNDS_MAX))]
-    rounds: u32,
-    /// How long a server is loaded each time
-    #[arg(long, value_name = "S", default_value = "1", value_parser = seconds)]
-    seconds: Duration,
+    #[command(flatten)]
+    rounds: Repetition,
     /// How many connections rest
     #[arg(long, value_name = "C", default_value = "2000")]
     #[arg(value_parser = value_parser!(u16).range(10..=CONNECTIONS_MAX))]
+    #[arg(conflicts_with = "quick")]
     idle: u16,
     /// The parts, separated by commas [default: all]
     #[arg(long, value_name = "PARTS", value_delimiter = ',')]
     part: Vec<tls::Part>,
-    /// One round of 0.3 s: shows that everything works; the figures mean nothing
-    #[arg(long, conflicts_with_all = ["rounds", "seconds", "idle"])]
-    quick: bool,
-}
-
-#[cfg(feature = "tls")]
-#[derive(Args)]
-struct ServeTlsArgs {
-    server: tls::Kind,
-    /// Where the certificate and the other files are
-    folder: PathBuf,
-    /// The CPU to stay on
-    #[arg(long)]
-    cpu: Option<usize>,
 }
 
 pub(crate) fn main() -> ExitCode {
@@ -387,6 +337,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Micro(args) if args.quick => micro::run(1, 1),
         Command::Micro(args) => micro::run(args.rounds, args.scale),
         Command::Cost(args) => cost::run(args.update),
+        Command::Idle(args) => idle::run(usize::from(args.connections), Pinning::choose()?),
         Command::Files(args) => measure_files(&args, files::run),
         Command::Proxy(args) => measure_files(&args, proxy::run),
         #[cfg(feature = "peers")]
@@ -404,9 +355,9 @@ pub(crate) fn main() -> ExitCode {
         #[cfg(feature = "peers")]
         Command::ServeJson(args) => json::serve(args.server, args.cpu).map(|()| true),
         #[cfg(feature = "events")]
-        Command::Sse(args) => measure_sse(args),
+        Command::Sse(args) => measure_sse(&args),
         #[cfg(feature = "events")]
-        Command::ServeSse(args) => sse::serve(args.server, args.cpu).map(|()| true),
+        Command::ServeSse(args) => sse::serve(args.server, &args.folder, args.cpu).map(|()| true),
         #[cfg(feature = "events")]
         Command::SseClients(args) => sse::clients(args.server, args.count).map(|()| true),
         #[cfg(feature = "tls")]
@@ -435,8 +386,8 @@ fn measure(args: BenchArgs) -> io::Result<bool> {
     let plan = Plan {
         servers: chosen(args.only),
         modes: chosen(args.mode),
-        rounds: if args.quick { 1 } else { args.rounds },
-        round_time: if args.quick { QUICK_TIME } else { args.seconds },
+        rounds: args.rounds.count(),
+        round_time: args.rounds.time(),
         connections: args.connections,
         pinning: Pinning::choose()?,
     };
@@ -455,12 +406,9 @@ fn measure(args: BenchArgs) -> io::Result<bool> {
 }
 
 /// Runs the benchmark of files, or of proxies.
-fn measure_files(args: &FilesArgs, run: fn(&files::Plan) -> io::Result<bool>) -> io::Result<bool> {
-    let plan = files::Plan {
-        rounds: if args.quick { 1 } else { args.rounds },
-        round_time: if args.quick { QUICK_TIME } else { args.seconds },
-        pinning: Pinning::choose()?,
-    };
+fn measure_files(args: &Repetition, run: fn(&files::Plan) -> io::Result<bool>) -> io::Result<bool> {
+    let plan =
+        files::Plan { rounds: args.count(), round_time: args.time(), pinning: Pinning::choose()? };
     println!("{}", report::conditions_of(plan.rounds, plan.round_time, plan.pinning)?);
     run(&plan)
 }
@@ -470,9 +418,9 @@ fn measure_files(args: &FilesArgs, run: fn(&files::Plan) -> io::Result<bool>) ->
 fn measure_tls(args: TlsArgs) -> io::Result<bool> {
     let plan = tls::Plan {
         parts: chosen(args.part),
-        rounds: if args.quick { 1 } else { args.rounds },
-        round_time: if args.quick { QUICK_TIME } else { args.seconds },
-        idle: if args.quick { QUICK_IDLE } else { usize::from(args.idle) },
+        rounds: args.rounds.count(),
+        round_time: args.rounds.time(),
+        idle: if args.rounds.quick { QUICK_IDLE } else { usize::from(args.idle) },
         pinning: Pinning::choose()?,
     };
     println!("{}", report::conditions_of(plan.rounds, plan.round_time, plan.pinning)?);
@@ -483,8 +431,8 @@ fn measure_tls(args: TlsArgs) -> io::Result<bool> {
 #[cfg(feature = "peers")]
 fn measure_json(args: &JsonArgs) -> io::Result<bool> {
     let plan = json::Plan {
-        rounds: if args.quick { 1 } else { args.rounds },
-        round_time: if args.quick { QUICK_TIME } else { args.seconds },
+        rounds: args.rounds.count(),
+        round_time: args.rounds.time(),
         connections: args.connections,
         pinning: Pinning::choose()?,
     };
@@ -505,10 +453,10 @@ fn measure_multipart(args: &MultipartArgs) -> io::Result<bool> {
 #[cfg(feature = "peers")]
 fn measure_websocket(args: &WebsocketArgs) -> io::Result<bool> {
     let plan = websocket::Plan {
-        rounds: if args.quick { 1 } else { args.rounds },
-        round_time: if args.quick { QUICK_TIME } else { args.seconds },
+        rounds: args.rounds.count(),
+        round_time: args.rounds.time(),
         connections: args.connections,
-        idle: if args.quick { QUICK_IDLE } else { usize::from(args.idle) },
+        idle: if args.rounds.quick { vec![QUICK_IDLE] } else { ascending(&args.idle) },
         pinning: Pinning::choose()?,
     };
     println!("{}", report::conditions_of(plan.rounds, plan.round_time, plan.pinning)?);
@@ -517,17 +465,21 @@ fn measure_websocket(args: &WebsocketArgs) -> io::Result<bool> {
 
 /// Runs the benchmark of event streams.
 #[cfg(feature = "events")]
-fn measure_sse(args: SseArgs) -> io::Result<bool> {
-    let mut clients = if args.quick { QUICK_CLIENTS.to_vec() } else { args.clients };
-    clients.sort_unstable();
-    clients.dedup();
+fn measure_sse(args: &SseArgs) -> io::Result<bool> {
     let plan = sse::Plan {
-        clients: clients.into_iter().map(|count| count as usize).collect(),
+        clients: ascending(if args.quick { &QUICK_CLIENTS } else { &args.clients }),
         events: if args.quick { 2 } else { args.events },
         pinning: Pinning::choose()?,
     };
-    println!("{}", report::conditions_of(plan.events, Duration::ZERO, plan.pinning)?);
+    println!("events in each step: {}; {}", plan.events, report::machine(plan.pinning)?);
     sse::run(&plan)
+}
+
+/// Each of the counts once, in order.
+#[cfg(feature = "events")]
+fn ascending<N: Copy + Into<u64>>(counts: &[N]) -> Vec<usize> {
+    let counts: BTreeSet<u64> = counts.iter().map(|&count| count.into()).collect();
+    counts.into_iter().filter_map(|count| usize::try_from(count).ok()).collect()
 }
 
 /// Each of `named` once, or all if none is.

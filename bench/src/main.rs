@@ -4,9 +4,10 @@
 //! `server` runs the servers of `serve` as processes of this same binary and reads their CPU time;
 //! `load` asks them, on straightline's own fibers; `bench` goes round by round and `report` prints
 //! the results. `micro` measures single operations of the scheduler. `cost` counts the instructions
-//! of a request and compares them with a record. `files` measures files beside nginx, `proxy`
-//! proxies beside nginx and `HAProxy`, and `tls` TLS. `json`, `multipart`, `websocket`, `sse`
-//! (event streams) and `dispatch` (routers) measure the kit beside frameworks.
+//! of a request and compares them with a record. `idle` is the memory of connections at rest.
+//! `files` measures files beside nginx, `proxy` proxies beside nginx, `HAProxy` and Go's, and `tls`
+//! TLS. `json`, `multipart`, `websocket`, `sse` (event streams) and `dispatch` (routers) measure
+//! the kit beside frameworks. `go` builds the peers in Go. `clients` is the load of some of these.
 
 #![deny(unsafe_op_in_unsafe_fn)]
 
@@ -14,6 +15,8 @@
 mod bench;
 #[cfg(target_os = "linux")]
 mod cli;
+#[cfg(all(target_os = "linux", feature = "peers"))]
+mod clients;
 #[cfg(target_os = "linux")]
 mod cost;
 #[cfg(target_os = "linux")]
@@ -22,6 +25,10 @@ mod cpu;
 mod dispatch;
 #[cfg(target_os = "linux")]
 mod files;
+#[cfg(target_os = "linux")]
+mod go;
+#[cfg(target_os = "linux")]
+mod idle;
 #[cfg(all(target_os = "linux", feature = "peers"))]
 mod json;
 #[cfg(target_os = "linux")]

@@ -20,13 +20,16 @@ pub(crate) fn conditions(plan: &Plan) -> io::Result<String> {
     Ok(format!("connections: {}; {common}", plan.connections))
 }
 
-/// The conditions that all benchmarks have.
+/// The conditions of a benchmark with rounds.
 pub(crate) fn conditions_of(rounds: u32, time: Duration, pinning: Pinning) -> io::Result<String> {
+    Ok(format!("rounds: {rounds} of {time:?} a server; {}", machine(pinning)?))
+}
+
+/// The conditions that all benchmarks have.
+pub(crate) fn machine(pinning: Pinning) -> io::Result<String> {
     let build = if cfg!(debug_assertions) { "; DEBUG BUILD: the figures mean nothing" } else { "" };
     let (cores, kernel) = (available_parallelism()?, kernel()?);
-    Ok(format!(
-        "cores: {cores}; Linux {kernel}; rounds: {rounds} of {time:?} a server; {pinning}{build}"
-    ))
+    Ok(format!("cores: {cores}; Linux {kernel}; {pinning}{build}"))
 }
 
 /// The table of one mode.
@@ -83,11 +86,19 @@ fn round_json(round: &Round) -> Value {
 
 /// The CPU time of a request divided by that of the base, round by round.
 fn ratio_to_base(own: &[&Round], all: &[Round]) -> String {
-    let ratio = |round: &&Round| {
-        let base = all.iter().find(|b| b.server == BASE && b.number == round.number)?;
-        Some(round.cpu_us() / base.cpu_us()).filter(|ratio| ratio.is_finite())
+    let base = |round: &&Round| {
+        let base = all.iter().find(|b| b.server == BASE && b.number == round.number);
+        base.map_or(f64::NAN, Round::cpu_us)
     };
-    let ratios: Vec<f64> = own.iter().filter_map(ratio).collect();
+    let figures: Vec<f64> = own.iter().map(|round| round.cpu_us()).collect();
+    ratios(&figures, &own.iter().map(base).collect::<Vec<_>>())
+}
+
+/// The figures of some rounds divided by those of the base in the same rounds: the median, and the
+/// range. A dash if there is none.
+pub(crate) fn ratios(own: &[f64], base: &[f64]) -> String {
+    let ratios = own.iter().zip(base).map(|(own, base)| own / base);
+    let ratios: Vec<f64> = ratios.filter(|ratio| ratio.is_finite()).collect();
     if ratios.is_empty() {
         return "-".to_owned();
     }

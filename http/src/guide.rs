@@ -97,8 +97,13 @@ pub mod simulation {}
 ///
 /// [overload]: crate::guide::overload
 /// [simulation]: crate::guide::simulation
+/// [benchmarks]: crate::guide::benchmarks
 #[doc = include_str!("../docs/tls.md")]
 pub mod tls {}
+
+/// What it costs beside nginx, axum, hyper, Go and others, with the command of each measurement.
+#[doc = include_str!("../docs/benchmarks.md")]
+pub mod benchmarks {}
 
 /// Which requests are refused, case by case, and what other servers do with them.
 #[doc = include_str!("../docs/conformance.md")]

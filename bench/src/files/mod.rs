@@ -1,163 +1,30 @@
 //! Files: this project's static directory beside nginx, without and with its cache of open files.
 //!
 //! `folder` is the files, and `server` runs the servers as processes; `client` is one client on a
-//! blocking socket. This file goes round by round and prints the tables.
+//! blocking socket. `rounds` goes round by round and prints the tables.
 
 mod client;
 mod folder;
+mod rounds;
 mod server;
 
-use std::fmt;
-use std::fmt::Write as _;
 use std::io;
-use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 
-pub(crate) use self::client::Client;
 pub(crate) use self::folder::Folder;
-pub(crate) use self::server::{Kind, Server, run as serve};
-use crate::cpu::{self, Pinning};
-use crate::report::median;
+pub(crate) use self::rounds::{Plan, WORKS, run as compare};
+pub(crate) use self::server::{Kind, run as serve, start};
+use crate::cpu;
 
-/// What is measured, and how.
-pub(crate) struct Plan {
-    pub(crate) rounds: u32,
-    pub(crate) round_time: Duration,
-    pub(crate) pinning: Pinning,
-}
-
-/// The figures of one server in one round.
-struct Round {
-    server: Kind,
-    /// Counts from 1.
-    number: u32,
-    requests: f64,
-    elapsed: Duration,
-    /// The CPU time that the server's process spent.
-    cpu: Duration,
-}
-
-/// A file, and how many clients ask for it.
-#[derive(Clone, Copy)]
-struct Work {
-    name: &'static str,
-    bytes: usize,
-    connections: usize,
-}
-
-const WORKS: [Work; 2] = [
-    Work { name: "small", bytes: 1 << 10, connections: 64 },
-    Work { name: "large", bytes: 1 << 20, connections: 4 },
-];
-
-/// Measures all files and prints a table for each; false if a server failed in it.
+/// Measures all files and prints a table for each; fails if a server failed in it.
 pub(crate) fn run(plan: &Plan) -> io::Result<bool> {
-    let files = WORKS.map(|work| (work.name, work.bytes));
-    let folder = Folder::new(&files)?;
+    let folder = Folder::new(&WORKS.map(|work| (work.name, work.bytes)))?;
     if let Some(cpu) = plan.pinning.load() {
         cpu::pin(cpu)?;
     }
-    for work in WORKS {
-        println!("\n{}", table(work, &measure(plan, &folder, work)?));
-    }
+    let start = |&kind: &Kind| start(kind, &folder, plan.pinning.server());
+    let servers = Kind::value_variants().iter().map(start).collect::<io::Result<Vec<_>>>()?;
+    WORKS.into_iter().try_for_each(|work| compare(plan, &servers, work, Kind::Nginx))?;
     Ok(true)
 }
-
-fn measure(plan: &Plan, folder: &Folder, work: Work) -> io::Result<Vec<Round>> {
-    let start = |&kind: &Kind| Server::start(kind, folder, plan.pinning.server());
-    let servers = Kind::value_variants().iter().map(start).collect::<io::Result<Vec<_>>>()?;
-    for server in &servers {
-        load(server, work, plan.round_time.min(WARM_UP_MAX))?;
-    }
-    let mut rounds = Vec::new();
-    for number in 1..=plan.rounds {
-        for server in &servers {
-            let round = Round { number, ..load(server, work, plan.round_time)? };
-            eprintln!(
-                "{work} {number}/{}: {} {:.2} µs, busy {:.2}",
-                plan.rounds,
-                round.server,
-                round.cpu_us(),
-                round.busy()
-            );
-            rounds.push(round);
-        }
-    }
-    Ok(rounds)
-}
-
-/// Sends a request on each connection, then waits for all responses, and so on.
-#[allow(clippy::cast_precision_loss)] // a count of requests stays far below 2^52
-fn load(server: &Server, work: Work, time: Duration) -> io::Result<Round> {
-    let connect = |_| Client::connect(server.address(), work.name, work.bytes);
-    let mut clients = (0..work.connections).map(connect).collect::<io::Result<Vec<_>>>()?;
-    // The first response checks the file.
-    for client in &mut clients {
-        client.ask()?;
-        client.answer()?;
-    }
-    let (begun, cpu_before) = (Instant::now(), server.cpu_time()?);
-    let mut requests = 0;
-    while begun.elapsed() < time {
-        clients.iter_mut().try_for_each(Client::ask)?;
-        clients.iter_mut().try_for_each(Client::answer)?;
-        requests += work.connections;
-    }
-    let elapsed = begun.elapsed();
-    let cpu = server.cpu_time()?.saturating_sub(cpu_before);
-    Ok(Round { server: server.kind(), number: 0, requests: requests as f64, elapsed, cpu })
-}
-
-impl Round {
-    /// Microseconds of CPU for each request.
-    fn cpu_us(&self) -> f64 {
-        self.cpu.as_secs_f64() * 1e6 / self.requests
-    }
-
-    /// The part of the time that the server was on a CPU.
-    fn busy(&self) -> f64 {
-        self.cpu.as_secs_f64() / self.elapsed.as_secs_f64()
-    }
-}
-
-/// The table of one file.
-fn table(work: Work, rounds: &[Round]) -> String {
-    let mut text = format!(
-        "### {work}\n\n\
-         | server | CPU µs/request | CPU ÷ nginx (min..max) | busy |\n|---|--:|--:|--:|"
-    );
-    for &server in Kind::value_variants() {
-        let own: Vec<&Round> = rounds.iter().filter(|round| round.server == server).collect();
-        let of = |figure: fn(&Round) -> f64| median(own.iter().map(|&r| figure(r)).collect());
-        // Writing to a string cannot fail.
-        let _ = write!(
-            text,
-            "\n| {server} | {:.2} | {} | {:.2} |",
-            of(Round::cpu_us),
-            ratio(&own, rounds),
-            of(Round::busy),
-        );
-    }
-    text
-}
-
-/// The CPU time of a request divided by that of nginx, round by round.
-fn ratio(own: &[&Round], all: &[Round]) -> String {
-    let ratio = |round: &&Round| {
-        let is_base = |base: &&Round| base.server == Kind::Nginx && base.number == round.number;
-        Some(round.cpu_us() / all.iter().find(is_base)?.cpu_us())
-    };
-    let ratios: Vec<f64> = own.iter().filter_map(ratio).collect();
-    let least = ratios.iter().copied().fold(f64::INFINITY, f64::min);
-    let most = ratios.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    format!("{:.2} ({least:.2}..{most:.2})", median(ratios))
-}
-
-impl fmt::Display for Work {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a file of {} KiB, {} connections", self.bytes >> 10, self.connections)
-    }
-}
-
-const WARM_UP_MAX: Duration = Duration::from_millis(300);

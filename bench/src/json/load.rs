@@ -1,57 +1,22 @@
 //! The clients: each sends an order, reads the answer whole, and sends the next.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::io::{self, ErrorKind, Write};
 use std::net::SocketAddr;
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use straightline::net::TcpStream;
-use straightline::sched;
 use straightline_harness::{FromReply, Head, Reply, ReplyReader};
 
 use super::serve::{Bill, Item, Order, PATH};
-
-/// The result of one run.
-#[derive(Default)]
-pub(super) struct Outcome {
-    pub(super) requests: u64,
-    pub(super) errors: u64,
-    /// The text of the first error.
-    pub(super) first_error: Option<String>,
-}
+use crate::clients::{self, Outcome};
 
 /// Runs the clients on the calling thread.
 pub(super) fn run(server: SocketAddr, connections: u16, time: Duration) -> io::Result<Outcome> {
-    let deadline = Instant::now() + time;
-    sched::run(move || {
-        let outcome = Rc::new(RefCell::new(Outcome::default()));
-        let clients: Vec<_> = (0..connections)
-            .map(|_| {
-                let outcome = Rc::clone(&outcome);
-                sched::spawn(move || {
-                    // A client that hangs ends a little later than the others, as an error.
-                    let patience = deadline.saturating_duration_since(Instant::now()) + GRACE;
-                    let asked = sched::deadline(patience, || ask(server, deadline, &outcome));
-                    let error = match asked {
-                        Ok(Ok(())) => return,
-                        Ok(Err(error)) => error.to_string(),
-                        Err(late) => late.to_string(),
-                    };
-                    let mut outcome = outcome.borrow_mut();
-                    outcome.errors += 1;
-                    outcome.first_error.get_or_insert(error);
-                })
-            })
-            .collect();
-        for client in clients {
-            client.join().map_err(io::Error::other)?;
-        }
-        Ok(outcome.take())
-    })
+    clients::run(connections, time, move |deadline, requests| ask(server, deadline, requests))
 }
 
-fn ask(server: SocketAddr, deadline: Instant, outcome: &RefCell<Outcome>) -> io::Result<()> {
+fn ask(server: SocketAddr, deadline: Instant, requests: &Cell<u64>) -> io::Result<()> {
     let (request, expected) = exchange(server)?;
     let mut stream = TcpStream::connect(server)?;
     stream.set_nodelay(true)?;
@@ -59,7 +24,7 @@ fn ask(server: SocketAddr, deadline: Instant, outcome: &RefCell<Outcome>) -> io:
     while Instant::now() < deadline {
         stream.write_all(&request)?;
         match replies.reply::<Whole>(&mut stream)? {
-            Reply::Whole(Whole(body)) if body == expected => outcome.borrow_mut().requests += 1,
+            Reply::Whole(Whole(body)) if body == expected => clients::count(requests),
             Reply::Whole(Whole(body)) => {
                 let text = String::from_utf8_lossy(&body).into_owned();
                 return Err(io::Error::new(ErrorKind::InvalidData, text));
@@ -107,7 +72,3 @@ impl FromReply for Whole {
         Ok(())
     }
 }
-
-/// How long a client may wait beyond the end. Arbitrary: a server under load answers in
-/// milliseconds.
-const GRACE: Duration = Duration::from_secs(2);

@@ -7,17 +7,16 @@ mod kind;
 mod load;
 mod serve;
 
-use std::env;
 use std::io;
-use std::process::Command;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use straightline_harness::ServerProcess;
 
 pub(crate) use self::kind::Kind;
 pub(crate) use self::serve::run as serve;
 use crate::cpu::{self, Pinning};
+use crate::report::{median, ratios};
+use crate::server::{self, Server};
 
 /// What is measured, and how.
 pub(crate) struct Plan {
@@ -31,26 +30,27 @@ pub(crate) struct Plan {
 /// Measures all servers in interleaved rounds and prints the medians; false if one answered
 /// wrongly.
 pub(crate) fn run(plan: &Plan) -> io::Result<bool> {
-    let servers = Kind::value_variants()
-        .iter()
-        .map(|&kind| Ok((kind, start(kind, plan.pinning.server())?)))
-        .collect::<io::Result<Vec<_>>>()?;
+    let start = |&kind: &Kind| {
+        Server::start(kind, &mut server::command("serve-json", kind, plan.pinning.server())?)
+    };
+    let servers = Kind::value_variants().iter().map(start).collect::<io::Result<Vec<_>>>()?;
     if let Some(cpu) = plan.pinning.load() {
         cpu::pin(cpu)?;
     }
     let mut micros = vec![Vec::new(); servers.len()];
     let mut errors = 0;
     for number in 0..=plan.rounds {
-        for (micros, (kind, process)) in micros.iter_mut().zip(&servers) {
-            let before = cpu::time_used(process.id())?;
-            let outcome = load::run(process.address(), plan.connections, plan.round_time)?;
-            let cpu = cpu::time_used(process.id())?.saturating_sub(before);
+        for (micros, server) in micros.iter_mut().zip(&servers) {
+            let kind = server.kind();
+            let before = server.cpu_time()?;
+            let outcome = load::run(server.address(), plan.connections, plan.round_time)?;
+            let cpu = server.cpu_time()?.saturating_sub(before);
             if let Some(error) = outcome.first_error {
                 eprintln!("{kind}: {} errors: {error}", outcome.errors);
             }
             errors += outcome.errors;
-            let each = per_request(cpu, outcome.requests);
-            let requests = outcome.requests;
+            let each = per_request(cpu, outcome.exchanges);
+            let requests = outcome.exchanges;
             eprintln!("json {number}/{}: {kind} {requests} requests, {each:.2} µs", plan.rounds);
             // The first round warms up.
             if number > 0 {
@@ -62,44 +62,20 @@ pub(crate) fn run(plan: &Plan) -> io::Result<bool> {
     Ok(errors == 0)
 }
 
-fn print(micros: &[Vec<f64>], servers: &[(Kind, ServerProcess)]) {
+fn print(micros: &[Vec<f64>], servers: &[Server<Kind>]) {
     println!(
         "\nJSON in and out: µs of the server's CPU a request, and the ratio to this project\n"
     );
     println!("| server | median | ratio, median (least..most) |");
     println!("|---|--:|--:|");
-    let base = &micros[0];
-    for (own, (kind, _)) in micros.iter().zip(servers) {
-        let mut ratios: Vec<f64> = own.iter().zip(base).map(|(own, base)| own / base).collect();
-        let mut own = own.clone();
-        println!(
-            "| {kind} | {:.2} | {:.2} ({:.2}..{:.2}) |",
-            median(&mut own),
-            median(&mut ratios),
-            ratios.first().copied().unwrap_or(f64::NAN),
-            ratios.last().copied().unwrap_or(f64::NAN),
-        );
+    for (own, server) in micros.iter().zip(servers) {
+        let (kind, ratios) = (server.kind(), ratios(own, &micros[0]));
+        println!("| {kind} | {:.2} | {ratios} |", median(own.clone()));
     }
-}
-
-/// Sorts, and returns the value in the middle.
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 // A count of requests stays far below 2^52, where f64 would begin to round.
 #[allow(clippy::cast_precision_loss)]
 fn per_request(cpu: Duration, requests: u64) -> f64 {
     cpu.as_secs_f64() * 1e6 / requests as f64
-}
-
-fn start(kind: Kind, cpu: Option<usize>) -> io::Result<ServerProcess> {
-    let mut command = Command::new(env::current_exe()?);
-    command.arg("serve-json").arg(kind.to_string());
-    if let Some(cpu) = cpu {
-        command.arg("--cpu").arg(cpu.to_string());
-    }
-    ServerProcess::start(&mut command)
-        .map_err(|error| io::Error::new(error.kind(), format!("{kind} did not start: {error}")))
 }

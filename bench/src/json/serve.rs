@@ -4,13 +4,11 @@
 use std::io;
 use std::net::TcpListener;
 
-use rustix::process::{Signal, set_parent_process_death_signal};
 use serde::{Deserialize, Serialize};
 use straightline_harness::READY;
 
 use super::kind::Kind;
-use crate::cpu;
-use crate::serve::ANY_PORT;
+use crate::serve::{self, ANY_PORT};
 
 /// What a client sends.
 #[derive(Deserialize, Serialize)]
@@ -44,10 +42,7 @@ pub(super) const PATH: &str = "/bills";
 
 /// Is a server until the process is killed, which also happens when the parent ends.
 pub(crate) fn run(kind: Kind, cpu: Option<usize>) -> io::Result<()> {
-    set_parent_process_death_signal(Some(Signal::KILL))?;
-    if let Some(cpu) = cpu {
-        cpu::pin(cpu)?;
-    }
+    serve::begin(cpu)?;
     match kind {
         Kind::Straightline => straightline_server(),
         Kind::Axum => axum_server(),
@@ -72,7 +67,6 @@ fn straightline_server() -> io::Result<()> {
 
 fn axum_server() -> io::Result<()> {
     use axum::routing::post;
-    use axum::serve::ListenerExt;
     use axum::{Json, Router};
 
     async fn answer(Json(order): Json<Order>) -> Json<Bill> {
@@ -80,15 +74,7 @@ fn axum_server() -> io::Result<()> {
     }
 
     let app = Router::new().route(PATH, post(answer));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let listener = tokio::net::TcpListener::bind(ANY_PORT).await?;
-        println!("{READY}{}", listener.local_addr()?);
-        let listener = listener.tap_io(|stream| {
-            let _ = stream.set_nodelay(true);
-        });
-        axum::serve(listener, app).await
-    })
+    serve::run_axum(app)
 }
 
 fn actix_server() -> io::Result<()> {

@@ -6,20 +6,17 @@
 
 mod serve;
 
-use std::env;
-use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::process::Command;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use straightline_harness::ServerProcess;
 
 use self::serve::PATH;
 pub(crate) use self::serve::{Kind, run as serve};
 use crate::cpu::{self, Pinning};
-use crate::report::median;
+use crate::report::{median, ratios};
+use crate::server::{self, Server};
 
 /// What is measured, and how.
 pub(crate) struct Plan {
@@ -37,52 +34,39 @@ pub(crate) fn run(plan: &Plan) -> io::Result<bool> {
     for (name, block) in [("random bytes", random()), ("near-boundaries", near_boundaries())] {
         let mut servers = Vec::new();
         for &kind in Kind::value_variants() {
-            let process = start(kind, plan.pinning.server())?;
-            send(&process, &block, 1)?; // warms up
-            let begun = resident(&process, "VmRSS")?;
-            servers.push((kind, process, begun, Vec::new()));
+            let cpu = plan.pinning.server();
+            let server = Server::start(kind, &mut server::command("serve-multipart", kind, cpu)?)?;
+            send(&server, &block, 1)?; // warms up
+            let begun = server.resident_kib()?;
+            servers.push((server, begun, Vec::new()));
         }
         for _ in 0..plan.rounds {
-            for (_, process, _, micros) in &mut servers {
-                let before = cpu::time_used(process.id())?;
-                send(process, &block, plan.mebibytes)?;
-                let used = cpu::time_used(process.id())?.saturating_sub(before);
+            for (server, _, micros) in &mut servers {
+                let before = server.cpu_time()?;
+                send(server, &block, plan.mebibytes)?;
+                let used = server.cpu_time()?.saturating_sub(before);
                 micros.push(used.as_secs_f64() * 1e6 / f64::from(plan.mebibytes));
             }
         }
         println!("\n### a file of {} MiB, {name}\n", plan.mebibytes);
         println!("| server | CPU µs/MiB | CPU ÷ axum (min..max) | KiB more than at rest |");
         println!("|---|--:|--:|--:|");
-        let base = servers.last().expect("there are servers").3.clone();
-        for (kind, process, begun, micros) in servers {
-            let mut ratios: Vec<f64> =
-                micros.iter().zip(&base).map(|(own, axum)| own / axum).collect();
-            ratios.sort_by(f64::total_cmp);
+        let base = servers.last().expect("there are servers").2.clone();
+        for (server, begun, micros) in servers {
             println!(
-                "| {kind} | {:.1} | {:.2} ({:.2}..{:.2}) | {} |",
-                median(micros),
-                median(ratios.clone()),
-                ratios[0],
-                ratios[ratios.len() - 1],
-                resident(&process, "VmHWM")?.saturating_sub(begun),
+                "| {} | {:.1} | {} | {} |",
+                server.kind(),
+                median(micros.clone()),
+                ratios(&micros, &base),
+                server.peak_kib()?.saturating_sub(begun),
             );
         }
     }
     Ok(true)
 }
 
-fn start(kind: Kind, cpu: Option<usize>) -> io::Result<ServerProcess> {
-    let mut command = Command::new(env::current_exe()?);
-    command.arg("serve-multipart").arg(kind.to_string());
-    if let Some(cpu) = cpu {
-        command.arg("--cpu").arg(cpu.to_string());
-    }
-    ServerProcess::start(&mut command)
-        .map_err(|error| io::Error::new(error.kind(), format!("{kind} did not start: {error}")))
-}
-
 /// Sends a form, and checks that the server has counted its bytes.
-fn send(server: &ServerProcess, block: &[u8], mebibytes: u32) -> io::Result<()> {
+fn send(server: &Server<Kind>, block: &[u8], mebibytes: u32) -> io::Result<()> {
     let mut stream = TcpStream::connect(server.address())?;
     stream.set_read_timeout(Some(ANSWER_TIME_MAX))?;
     let before = format!(
@@ -125,14 +109,6 @@ fn random() -> Vec<u8> {
 fn near_boundaries() -> Vec<u8> {
     let near = format!("\r\n--{}", &BOUNDARY[..BOUNDARY.len() - 1]);
     near.bytes().cycle().take(BLOCK_BYTES).collect()
-}
-
-/// A line of the process's status, in KiB.
-fn resident(process: &ServerProcess, name: &str) -> io::Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{}/status", process.id()))?;
-    let value = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    let value = value.and_then(|value| value.trim().strip_suffix(" kB")?.parse().ok());
-    value.ok_or_else(|| io::Error::other(format!("no {name} in the status of a process")))
 }
 
 /// As browsers make it.

@@ -5,11 +5,9 @@ use std::fmt;
 use std::io;
 
 use clap::ValueEnum;
-use rustix::process::{Signal, set_parent_process_death_signal};
 use straightline_harness::READY;
 
-use crate::cpu;
-use crate::serve::ANY_PORT;
+use crate::serve::{self, ANY_PORT};
 
 /// Which server.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -33,10 +31,7 @@ pub(super) const PATH: &str = "/form";
 
 /// Is a server until the process is killed, which also happens when the parent ends.
 pub(crate) fn run(kind: Kind, cpu: Option<usize>) -> io::Result<()> {
-    set_parent_process_death_signal(Some(Signal::KILL))?;
-    if let Some(cpu) = cpu {
-        cpu::pin(cpu)?;
-    }
+    serve::begin(cpu)?;
     match kind {
         Kind::Straightline => straightline_server(),
         Kind::Axum => axum_server(),
@@ -82,10 +77,5 @@ fn axum_server() -> io::Result<()> {
     }
 
     let app = Router::new().route(PATH, post(answer)).layer(DefaultBodyLimit::disable());
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let listener = tokio::net::TcpListener::bind(ANY_PORT).await?;
-        println!("{READY}{}", listener.local_addr()?);
-        axum::serve(listener, app).await
-    })
+    serve::run_axum(app)
 }

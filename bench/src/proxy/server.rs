@@ -1,24 +1,22 @@
 //! The proxies as processes: one thread each, without a log of requests, all in front of the same
 //! upstream.
 
-use std::env;
 use std::fmt;
 use std::fs;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use ::straightline::Server as HttpServer;
 use ::straightline::proxy::Proxy;
 use clap::ValueEnum;
-use rustix::process::{Signal, set_parent_process_death_signal};
-use straightline_harness::{KillOnDrop, READY, ServerProcess};
+use straightline_harness::READY;
 
-use crate::cpu;
+use crate::go;
+use crate::serve;
+use crate::server::{self, Server};
 
 /// Which proxy.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -29,18 +27,8 @@ pub(crate) enum Kind {
     Nginx,
     /// `HAProxy`, which has to be installed
     Haproxy,
-}
-
-/// A running proxy. It ends when this is dropped.
-pub(super) struct Server {
-    kind: Kind,
-    process: Running,
-    address: SocketAddr,
-}
-
-enum Running {
-    Ours(ServerProcess),
-    Other(KillOnDrop),
+    /// `ReverseProxy` of Go's `net/http/httputil`
+    Go,
 }
 
 /// Is a proxy until the process is killed, which also happens when the parent ends.
@@ -50,10 +38,7 @@ pub(crate) fn run(
     folder: &Path,
     cpu: Option<usize>,
 ) -> io::Result<()> {
-    set_parent_process_death_signal(Some(Signal::KILL))?;
-    if let Some(cpu) = cpu {
-        cpu::pin(cpu)?;
-    }
+    serve::begin(cpu)?;
     let config = folder.join(kind.config_name());
     let mut command = match kind {
         Kind::Straightline => {
@@ -73,75 +58,32 @@ pub(crate) fn run(
             command.arg("-db").arg("-f").arg(config);
             command
         }
+        Kind::Go => {
+            let mut command = go::command(folder);
+            command.arg("proxy").arg(upstream.to_string());
+            command
+        }
     };
     Err(command.exec())
 }
 
-impl Server {
-    /// Starts a proxy and waits until it listens.
-    pub(super) fn start(
-        kind: Kind,
-        upstream: SocketAddr,
-        folder: &Path,
-        cpu: Option<usize>,
-    ) -> io::Result<Self> {
-        let mut command = Command::new(env::current_exe()?);
-        command.arg("serve-proxy").arg(kind.to_string()).arg(upstream.to_string()).arg(folder);
-        if let Some(cpu) = cpu {
-            command.arg("--cpu").arg(cpu.to_string());
-        }
-        let started = match kind {
-            Kind::Straightline => ServerProcess::start(&mut command).map(|process| {
-                let address = process.address();
-                Self { kind, process: Running::Ours(process), address }
-            }),
-            Kind::Nginx | Kind::Haproxy => Self::start_other(kind, &mut command, upstream, folder),
-        };
-        started
-            .map_err(|error| io::Error::new(error.kind(), format!("{kind} did not start: {error}")))
-    }
-
-    fn start_other(
-        kind: Kind,
-        command: &mut Command,
-        upstream: SocketAddr,
-        folder: &Path,
-    ) -> io::Result<Self> {
-        // A port that was free a moment ago: these programs cannot say which one they took.
-        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
-        let config = match kind {
-            Kind::Haproxy => haproxy_config(address, upstream),
-            Kind::Nginx | Kind::Straightline => nginx_config(folder, address, upstream),
-        };
-        fs::write(folder.join(kind.config_name()), config)?;
-        let mut process = KillOnDrop(command.spawn()?);
-        let begun = Instant::now();
-        while TcpStream::connect(address).is_err() {
-            if let Some(status) = process.0.try_wait()? {
-                return Err(io::Error::other(format!("{status}; is it installed?")));
-            }
-            if begun.elapsed() > START_TIME_MAX {
-                return Err(io::Error::new(io::ErrorKind::TimedOut, "it does not listen"));
-            }
-            thread::sleep(LOOK_PAUSE);
-        }
-        Ok(Self { kind, process: Running::Other(process), address })
-    }
-
-    pub(super) fn kind(&self) -> Kind {
-        self.kind
-    }
-
-    pub(super) fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    pub(super) fn cpu_time(&self) -> io::Result<Duration> {
-        cpu::time_used(match &self.process {
-            Running::Ours(process) => process.id(),
-            Running::Other(process) => process.0.id(),
-        })
-    }
+/// Starts a proxy and waits until it listens.
+pub(super) fn start(
+    kind: Kind,
+    upstream: SocketAddr,
+    folder: &Path,
+    cpu: Option<usize>,
+) -> io::Result<Server<Kind>> {
+    let mut command = server::command("serve-proxy", kind, cpu)?;
+    command.arg(upstream.to_string()).arg(folder);
+    let address = server::free_port()?;
+    let config = match kind {
+        Kind::Straightline | Kind::Go => return Server::start(kind, &mut command),
+        Kind::Nginx => nginx_config(folder, address, upstream),
+        Kind::Haproxy => haproxy_config(address, upstream),
+    };
+    fs::write(folder.join(kind.config_name()), config)?;
+    Server::start_at(kind, address, &mut command)
 }
 
 /// The configuration of nginx: connections that are kept, and the fields that this project's proxy
@@ -217,11 +159,7 @@ impl fmt::Display for Kind {
             Self::Straightline => "straightline",
             Self::Nginx => "nginx",
             Self::Haproxy => "haproxy",
+            Self::Go => "go",
         })
     }
 }
-
-/// Arbitrary: a hundred times what it takes.
-const START_TIME_MAX: Duration = Duration::from_secs(30);
-
-const LOOK_PAUSE: Duration = Duration::from_millis(20);

@@ -4,6 +4,8 @@
 //! after an accept.
 
 mod answer;
+#[cfg(feature = "events")]
+mod axum;
 mod floor;
 mod hyper;
 mod routed;
@@ -20,6 +22,8 @@ use rustix::process::{Signal, set_parent_process_death_signal};
 pub(crate) use self::answer::ANY_PORT;
 use self::answer::listen;
 pub(crate) use self::answer::{BODY, PATH};
+#[cfg(feature = "events")]
+pub(crate) use self::axum::run as run_axum;
 use self::floor::Arming;
 #[cfg(feature = "peers")]
 pub(crate) use self::routed::patterns;
@@ -45,13 +49,18 @@ pub(crate) enum Kind {
     FloorAgain,
 }
 
+/// The beginning of each process that is a server: it ends when the parent ends, and stays on the
+/// CPU.
+pub(crate) fn begin(cpu: Option<usize>) -> io::Result<()> {
+    // If the parent has ended before this call, the server's first line fails: nothing reads the
+    // pipe.
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    cpu.map_or(Ok(()), cpu::pin)
+}
+
 /// Is a server until the process is killed, which also happens when the parent ends.
 pub(crate) fn run(kind: Kind, cpu: Option<usize>) -> io::Result<()> {
-    // If the parent has ended before this call, `announce` fails: nothing reads the pipe.
-    set_parent_process_death_signal(Some(Signal::KILL))?;
-    if let Some(cpu) = cpu {
-        cpu::pin(cpu)?;
-    }
+    begin(cpu)?;
     match kind {
         Kind::Floor | Kind::FloorAgain => floor::run(&listen()?, Arming::Once),
         Kind::FloorOneshot => floor::run(&listen()?, Arming::EachTime),

@@ -13,6 +13,8 @@ pub(crate) enum Kind {
     StraightlineStacks,
     /// axum on tokio's single-threaded runtime: `Sse` with a broadcast channel
     Axum,
+    /// Go's `net/http`: a goroutine and a channel for each stream
+    Go,
 }
 
 impl fmt::Display for Kind {
@@ -21,6 +23,7 @@ impl fmt::Display for Kind {
             Self::Straightline => "straightline",
             Self::StraightlineStacks => "straightline-stacks",
             Self::Axum => "axum",
+            Self::Go => "go",
         })
     }
 }

@@ -1,32 +1,43 @@
 //! One server with more and more clients.
 
 use std::env;
-use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::{ChildStdout, Command, Stdio};
-use std::thread;
 use std::time::{Duration, Instant};
 
-use straightline_harness::{KillOnDrop, ServerProcess};
+use straightline_harness::KillOnDrop;
 
 use super::clients::{CONNECTED, MARK};
 use super::kind::Kind;
-use super::plan::{Plan, ratio};
+use super::plan::ratio;
 use super::serve::PUBLISH;
-use crate::cpu;
+use crate::server::{self, Server};
+
+/// A server, and what it needed.
+pub(super) struct Measured {
+    /// They end before the server: they would report its end as an error.
+    crowds: Vec<Crowd>,
+    server: Server<Kind>,
+    /// How many events were published.
+    published: u64,
+    clients: usize,
+    /// The resident memory before the clients of this step came.
+    before_kib: u64,
+    pub(super) steps: Vec<Step>,
+}
 
 /// What a server needed with so many clients.
-pub(super) struct Measured {
+pub(super) struct Step {
     pub(super) clients: usize,
     pub(super) resident_kib: u64,
     /// What each client of this step has added.
     pub(super) kib_each: f64,
-    pub(super) connects_per_second: f64,
-    /// The seconds from the request to publish until the last client has the event.
-    pub(super) broadcast_least: f64,
-    pub(super) broadcast_median: f64,
-    pub(super) cpu_micros: f64,
+    /// Event by event: the seconds from the request to publish until the last client has it.
+    pub(super) seconds: Vec<f64>,
+    /// Event by event: the server's CPU time for each client, in microseconds.
+    pub(super) cpu_micros: Vec<f64>,
 }
 
 /// A process with clients.
@@ -37,52 +48,85 @@ struct Crowd {
     begun: u64,
 }
 
-/// Measures a server in all steps.
-pub(super) fn measure(kind: Kind, plan: &Plan) -> io::Result<Vec<Measured>> {
-    let server = start(kind, plan.pinning.server())?;
-    let (mut crowds, mut published) = (Vec::new(), 0);
-    let (mut before_clients, mut steps) = (0, Vec::new());
-    // The first clients pay for what the process allocates once.
-    crowds.push(Crowd::connect(&server, FIRST_CLIENTS, published)?);
-    publish(server.address(), &mut crowds, &mut published)?;
-    let mut before_kib = settled(&server)?;
-    for &clients in &plan.clients {
-        let begin = Instant::now();
-        let mut left = clients.saturating_sub(before_clients);
+impl Measured {
+    /// Starts a server with its first clients, which pay for what the process allocates once.
+    pub(super) fn start(kind: Kind, folder: &Path, cpu: Option<usize>) -> io::Result<Self> {
+        let server = Server::start(kind, server::command("serve-sse", kind, cpu)?.arg(folder))?;
+        let crowds = vec![Crowd::connect(server.address(), FIRST_CLIENTS, 0)?];
+        let (published, steps) = (0, Vec::new());
+        let mut measured = Self { server, crowds, published, clients: 0, before_kib: 0, steps };
+        measured.publish()?;
+        Ok(measured)
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        self.server.kind()
+    }
+
+    /// Begins a step: clients come until the server has so many, beside the first ones.
+    pub(super) fn connect(&mut self, clients: usize) -> io::Result<()> {
+        self.before_kib = self.server.settled_kib()?;
+        let added = clients.saturating_sub(self.clients);
+        let mut left = added;
         while left > 0 {
             let count = left.min(CLIENTS_OF_A_PROCESS);
-            crowds.push(Crowd::connect(&server, count, published)?);
+            self.crowds.push(Crowd::connect(self.server.address(), count, self.published)?);
             left -= count;
         }
-        let connecting = begin.elapsed();
-        let resident_kib = settled(&server)?;
-        let (mut times, mut cpu) = (Vec::new(), Duration::ZERO);
-        for _ in 0..plan.events {
-            let cpu_before = cpu::time_used(server.id())?;
-            times.push(publish(server.address(), &mut crowds, &mut published)?.as_secs_f64());
-            cpu += cpu::time_used(server.id())?.saturating_sub(cpu_before);
-        }
-        times.sort_by(f64::total_cmp);
-        let added = clients - before_clients;
-        let sent = f64::from(plan.events) * ratio(clients as u64, 1);
-        steps.push(Measured {
-            clients,
-            resident_kib,
-            kib_each: ratio(resident_kib.saturating_sub(before_kib), added),
-            connects_per_second: ratio(added as u64, 1) / connecting.as_secs_f64(),
-            broadcast_least: times[0],
-            broadcast_median: times[times.len() / 2],
-            cpu_micros: cpu.as_secs_f64() * 1e6 / sent,
-        });
-        (before_clients, before_kib) = (clients, settled(&server)?);
+        self.clients = clients;
+        let resident_kib = self.server.settled_kib()?;
+        let kib_each = ratio(resident_kib.saturating_sub(self.before_kib), added);
+        let (seconds, cpu_micros) = (Vec::new(), Vec::new());
+        self.steps.push(Step { clients, resident_kib, kib_each, seconds, cpu_micros });
+        Ok(())
     }
-    Ok(steps)
+
+    /// Sends an event to all clients, and notes what it took.
+    pub(super) fn send(&mut self) -> io::Result<()> {
+        let before = self.server.cpu_time()?;
+        let time = self.publish()?;
+        let cpu = self.server.cpu_time()?.saturating_sub(before);
+        if let Some(step) = self.steps.last_mut() {
+            step.seconds.push(time.as_secs_f64());
+            let clients = ratio((FIRST_CLIENTS + step.clients) as u64, 1);
+            step.cpu_micros.push(cpu.as_secs_f64() * 1e6 / clients);
+        }
+        Ok(())
+    }
+
+    /// Publishes an event, and returns how long it took until all clients have it.
+    fn publish(&mut self) -> io::Result<Duration> {
+        let server = self.server.address();
+        let mut stream = TcpStream::connect(server)?;
+        let body = [MARK, &[b'x'; TEXT_BYTES]].concat();
+        let mut request = format!(
+            "POST {PUBLISH} HTTP/1.1\r\nHost: {server}\r\nContent-Type: text/plain\r\n\
+             Content-Length: {}\r\nConnection: close\r\n\r\n",
+            body.len()
+        )
+        .into_bytes();
+        request.extend_from_slice(&body);
+        let begin = Instant::now();
+        stream.write_all(&request)?;
+        self.published += 1;
+        for crowd in &mut self.crowds {
+            let number = self.published - crowd.begun;
+            crowd.expect(&number.to_string())?;
+        }
+        let time = begin.elapsed();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        if !answer.starts_with("HTTP/1.1 200") {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, answer));
+        }
+        Ok(time)
+    }
 }
 
 impl Crowd {
-    fn connect(server: &ServerProcess, count: usize, begun: u64) -> io::Result<Self> {
+    fn connect(server: SocketAddr, count: usize, begun: u64) -> io::Result<Self> {
         let mut command = Command::new(env::current_exe()?);
-        command.arg("sse-clients").arg(server.address().to_string()).arg(count.to_string());
+        command.arg("sse-clients").arg(server.to_string()).arg(count.to_string());
         let mut process = KillOnDrop(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?);
         let stdout = process.0.stdout.take().ok_or_else(|| io::Error::other("no pipe"))?;
         let mut crowd = Self { _process: process, lines: BufReader::new(stdout), begun };
@@ -100,52 +144,6 @@ impl Crowd {
     }
 }
 
-/// Publishes an event, and returns how long it took until all clients have it.
-fn publish(server: SocketAddr, crowds: &mut [Crowd], published: &mut u64) -> io::Result<Duration> {
-    let mut stream = TcpStream::connect(server)?;
-    let body = [MARK, &[b'x'; TEXT_BYTES]].concat();
-    let mut request = format!(
-        "POST {PUBLISH} HTTP/1.1\r\nHost: {server}\r\nContent-Type: text/plain\r\n\
-         Content-Length: {}\r\nConnection: close\r\n\r\n",
-        body.len()
-    )
-    .into_bytes();
-    request.extend_from_slice(&body);
-    let begin = Instant::now();
-    stream.write_all(&request)?;
-    *published += 1;
-    for crowd in &mut *crowds {
-        let number = *published - crowd.begun;
-        crowd.expect(&number.to_string())?;
-    }
-    let time = begin.elapsed();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    if !answer.starts_with("HTTP/1.1 200") {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, answer));
-    }
-    Ok(time)
-}
-
-/// The resident memory once the server has done what it does after a burst.
-fn settled(server: &ServerProcess) -> io::Result<u64> {
-    thread::sleep(SETTLE_TIME);
-    let status = fs::read_to_string(format!("/proc/{}/status", server.id()))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
-    kib.ok_or_else(|| io::Error::other("no VmRSS"))
-}
-
-fn start(kind: Kind, cpu: Option<usize>) -> io::Result<ServerProcess> {
-    let mut command = Command::new(env::current_exe()?);
-    command.arg("serve-sse").arg(kind.to_string());
-    if let Some(cpu) = cpu {
-        command.arg("--cpu").arg(cpu.to_string());
-    }
-    ServerProcess::start(&mut command)
-        .map_err(|error| io::Error::new(error.kind(), format!("{kind} did not start: {error}")))
-}
-
 /// Arbitrary: enough that all pools are filled.
 const FIRST_CLIENTS: usize = 100;
 
@@ -154,5 +152,3 @@ const CLIENTS_OF_A_PROCESS: usize = 9_000;
 
 /// The text of an event: a line of a chat.
 const TEXT_BYTES: usize = 60;
-
-const SETTLE_TIME: Duration = Duration::from_millis(1_500);

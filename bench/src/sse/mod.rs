@@ -1,5 +1,5 @@
 //! Event streams: what a client that waits costs, and how long one event takes to all of them. This
-//! project's `sse` beside that of axum.
+//! project's `sse` beside those of axum and of Go.
 //!
 //! `serve` is the servers, by their `kind`, and `clients` is a process with many clients: a process
 //! may open 20,000 descriptors on many systems, so the clients do not live in the server's process,
@@ -14,7 +14,6 @@ mod serve;
 use std::io;
 
 use clap::ValueEnum;
-use rustix::process::{Resource, getrlimit, setrlimit};
 
 use self::measured::Measured;
 use self::plan::ratio;
@@ -24,57 +23,65 @@ pub(crate) use self::kind::Kind;
 pub(crate) use self::plan::Plan;
 pub(crate) use self::serve::run as serve;
 use crate::cpu;
+use crate::files::Folder;
+use crate::go;
+use crate::report::{median, ratios};
+use crate::server;
 
-/// Measures all servers, one after the other, and prints the tables.
+/// Measures all servers, event by event in turn, and prints the tables.
 pub(crate) fn run(plan: &Plan) -> io::Result<bool> {
-    raise_descriptor_limit()?;
+    server::raise_descriptor_limit()?;
+    let folder = Folder::new(&[])?;
+    let has_go = go::build(folder.path())?;
     if let Some(cpu) = plan.pinning.load() {
         cpu::pin(cpu)?;
     }
-    let mut all = Vec::new();
-    for &kind in Kind::value_variants() {
-        let measured = measured::measure(kind, plan)?;
-        eprintln!("sse: {kind} is measured");
-        all.push((kind, measured));
+    let kinds = Kind::value_variants().iter().filter(|&&kind| kind != Kind::Go || has_go);
+    let start = |&kind: &Kind| Measured::start(kind, folder.path(), plan.pinning.server());
+    let mut all = kinds.map(start).collect::<io::Result<Vec<_>>>()?;
+    for &clients in &plan.clients {
+        for measured in &mut all {
+            measured.connect(clients)?;
+        }
+        eprintln!("sse: each server has {clients} clients");
+        for _ in 0..plan.events {
+            all.iter_mut().try_for_each(Measured::send)?;
+        }
     }
     print(&all);
     Ok(true)
 }
 
-fn print(all: &[(Kind, Vec<Measured>)]) {
+fn print(all: &[Measured]) {
     println!("\n### event streams\n");
     println!(
-        "| server | clients | KiB resident | KiB a client | connects/s | event to all, ms: least, \
-         median | CPU µs a client and event |"
+        "| server | clients | KiB resident | KiB a client | event to all, ms: least, median \
+         | CPU µs a client and event | CPU ÷ {} (min..max) |",
+        all[0].kind()
     );
     println!("|---|--:|--:|--:|--:|--:|--:|");
-    for (kind, steps) in all {
-        for step in steps {
+    for measured in all {
+        for (step, base) in measured.steps.iter().zip(&all[0].steps) {
             println!(
-                "| {kind} | {} | {} | {:.2} | {:.0} | {:.1}, {:.1} | {:.2} |",
+                "| {} | {} | {} | {:.2} | {:.1}, {:.1} | {:.2} | {} |",
+                measured.kind(),
                 step.clients,
                 step.resident_kib,
                 step.kib_each,
-                step.connects_per_second,
-                step.broadcast_least * 1e3,
-                step.broadcast_median * 1e3,
-                step.cpu_micros,
+                step.seconds.iter().copied().fold(f64::INFINITY, f64::min) * 1e3,
+                median(step.seconds.clone()) * 1e3,
+                median(step.cpu_micros.clone()),
+                ratios(&step.cpu_micros, &base.cpu_micros),
             );
         }
     }
     println!();
-    for (kind, steps) in all {
-        if let [first, .., last] = &steps[..] {
+    for measured in all {
+        if let [first, .., last] = &measured.steps[..] {
             let more = last.resident_kib.saturating_sub(first.resident_kib);
             let each = ratio(more, last.clients - first.clients);
-            println!("{kind}: {each:.2} KiB for each client beyond the first {}", first.clients);
+            let (kind, first) = (measured.kind(), first.clients);
+            println!("{kind}: {each:.2} KiB for each client beyond the first {first}");
         }
     }
-}
-
-/// The servers and the processes of the clients inherit the limit.
-fn raise_descriptor_limit() -> io::Result<()> {
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    Ok(setrlimit(Resource::Nofile, limit)?)
 }

@@ -2,27 +2,26 @@
 //! `POST /publish` to all streams as one event.
 
 use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
 
-use rustix::process::{Signal, set_parent_process_death_signal};
 use straightline_harness::READY;
 
 use super::kind::Kind;
-use crate::cpu;
-use crate::serve::ANY_PORT;
+use crate::go;
+use crate::serve::{self, ANY_PORT};
 
 pub(super) const EVENTS: &str = "/events";
 pub(super) const PUBLISH: &str = "/publish";
 
 /// Is a server until the process is killed, which also happens when the parent ends.
-pub(crate) fn run(kind: Kind, cpu: Option<usize>) -> io::Result<()> {
-    set_parent_process_death_signal(Some(Signal::KILL))?;
-    if let Some(cpu) = cpu {
-        cpu::pin(cpu)?;
-    }
+pub(crate) fn run(kind: Kind, folder: &Path, cpu: Option<usize>) -> io::Result<()> {
+    serve::begin(cpu)?;
     match kind {
         Kind::Straightline => feed_server(),
         Kind::StraightlineStacks => stacks_server(),
         Kind::Axum => axum_server(),
+        Kind::Go => Err(go::command(folder).arg("events").exec()),
     }
 }
 
@@ -93,7 +92,6 @@ fn axum_server() -> io::Result<()> {
     use axum::extract::State;
     use axum::response::sse::{Event, KeepAlive, Sse};
     use axum::routing::{get, post};
-    use axum::serve::ListenerExt;
     use futures_util::stream::{self, Stream};
     use tokio::sync::broadcast;
 
@@ -116,15 +114,7 @@ fn axum_server() -> io::Result<()> {
     let sender = broadcast::channel(CHANNEL_EVENTS).0;
     let router = Router::new().route(EVENTS, get(events)).route(PUBLISH, post(publish));
     let app = router.with_state(sender);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let listener = tokio::net::TcpListener::bind(ANY_PORT).await?;
-        println!("{READY}{}", listener.local_addr()?);
-        let listener = listener.tap_io(|stream| {
-            let _ = stream.set_nodelay(true);
-        });
-        axum::serve(listener, app).await
-    })
+    serve::run_axum(app)
 }
 
 /// Events that a channel keeps for slow receivers.

@@ -2,8 +2,6 @@
 
 use std::fmt::Write as _;
 use std::io;
-use std::thread;
-use std::time::Duration;
 
 use super::client::{Client, Offer};
 use super::folder::Folder;
@@ -26,9 +24,9 @@ pub(super) fn run(plan: &Plan, folder: &Folder) -> io::Result<bool> {
         let server = Server::start(kind, folder, plan.pinning.server())?;
         // The first clients, as many again, pay for what the process allocates once.
         let first = connect(&server, plan.idle / 4)?;
-        let before = settled(&server)?;
+        let before = server.settled_kib()?;
         let clients = connect(&server, plan.idle)?;
-        let after = settled(&server)?;
+        let after = server.settled_kib()?;
         let grown_kib = after.saturating_sub(before);
         let rest = Rest { server: kind, connections: plan.idle, grown_kib };
         eprintln!("idle: {kind}: {:.2} KiB each", grown_kib as f64 / plan.idle as f64);
@@ -55,14 +53,6 @@ fn connect(server: &Server, count: usize) -> io::Result<Vec<Client>> {
     };
     (0..count).map(one).collect()
 }
-
-/// The resident memory once the server has done what it does after a response.
-fn settled(server: &Server) -> io::Result<u64> {
-    thread::sleep(SETTLE_TIME);
-    server.resident_kib()
-}
-
-const SETTLE_TIME: Duration = Duration::from_secs(1);
 
 /// The table of connections at rest.
 #[allow(clippy::cast_precision_loss)] // counts stay far below 2^52

@@ -26,7 +26,7 @@ pub(crate) fn run(plan: &Plan) -> io::Result<bool> {
     if let Some(cpu) = plan.pinning.load() {
         crate::cpu::pin(cpu)?;
     }
-    server::allow_descriptors()?;
+    crate::server::raise_descriptor_limit()?;
     let mut is_good = true;
     for &part in &plan.parts {
         is_good &= match part {

@@ -8,21 +8,16 @@ use std::process::Command;
 
 use ::straightline::tls::{TlsConfig, TlsProvider};
 use ::straightline::{IntoResponse, Request, Response, Server, StatusCode};
-use rustix::process::{Signal, set_parent_process_death_signal};
 use straightline_harness::READY;
 
 use super::folder::{CERTIFICATE, FILE, FILE_BYTES, KEY};
 use super::plan::Kind;
-use crate::cpu;
-use crate::serve::{ANY_PORT, BODY, PATH};
+use crate::serve::{self, ANY_PORT, BODY, PATH};
 
 /// Is a server until the process is killed, which also happens when the parent ends. `folder` has
 /// the files of the server.
 pub(crate) fn run(kind: Kind, folder: &Path, cpu: Option<usize>) -> io::Result<()> {
-    set_parent_process_death_signal(Some(Signal::KILL))?;
-    if let Some(cpu) = cpu {
-        cpu::pin(cpu)?;
-    }
+    serve::begin(cpu)?;
     match kind {
         Kind::AwsLc => straightline(TlsProvider::AwsLc, folder),
         Kind::MbedTls => straightline(TlsProvider::MbedTls, folder),

@@ -11,6 +11,8 @@ pub(crate) enum Kind {
     Straightline,
     /// axum on tokio's single-threaded runtime: `WebSocketUpgrade`
     Axum,
+    /// The same with a read buffer of 4 KiB, which is 128 KiB by default
+    AxumSmall,
 }
 
 impl fmt::Display for Kind {
@@ -18,6 +20,7 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Self::Straightline => "straightline",
             Self::Axum => "axum",
+            Self::AxumSmall => "axum-small",
         })
     }
 }

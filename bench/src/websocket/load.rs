@@ -1,69 +1,36 @@
 //! The clients: each sends a message, reads it back, and sends the next. Or they rest.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use straightline::net::TcpStream;
-use straightline::sched;
 
-/// The result of one run.
-#[derive(Default)]
-pub(super) struct Outcome {
-    pub(super) messages: u64,
-    pub(super) errors: u64,
-    /// The text of the first error.
-    pub(super) first_error: Option<String>,
-}
+use crate::clients::{self, Outcome};
 
 /// Runs the clients on the calling thread, with messages of so many bytes.
 pub(super) fn run(
     server: SocketAddr,
     connections: u16,
-    message_bytes: u16,
+    message_bytes: usize,
     time: Duration,
 ) -> io::Result<Outcome> {
-    let deadline = Instant::now() + time;
-    sched::run(move || {
-        let outcome = Rc::new(RefCell::new(Outcome::default()));
-        let clients: Vec<_> = (0..connections)
-            .map(|_| {
-                let outcome = Rc::clone(&outcome);
-                sched::spawn(move || {
-                    let patience = deadline.saturating_duration_since(Instant::now()) + GRACE;
-                    let echoed = sched::deadline(patience, || {
-                        speak(server, message_bytes, deadline, &outcome)
-                    });
-                    let error = match echoed {
-                        Ok(Ok(())) => return,
-                        Ok(Err(error)) => error.to_string(),
-                        Err(late) => late.to_string(),
-                    };
-                    let mut outcome = outcome.borrow_mut();
-                    outcome.errors += 1;
-                    outcome.first_error.get_or_insert(error);
-                })
-            })
-            .collect();
-        for client in clients {
-            client.join().map_err(io::Error::other)?;
-        }
-        Ok(outcome.take())
+    clients::run(connections, time, move |deadline, messages| {
+        speak(server, message_bytes, deadline, messages)
     })
 }
 
 fn speak(
     server: SocketAddr,
-    message_bytes: u16,
+    message_bytes: usize,
     deadline: Instant,
-    outcome: &RefCell<Outcome>,
+    messages: &Cell<u64>,
 ) -> io::Result<()> {
     let mut stream = TcpStream::connect(server)?;
     stream.set_nodelay(true)?;
     open(&mut stream)?;
-    let payload = vec![b'x'; usize::from(message_bytes)];
+    let payload = vec![b'x'; message_bytes];
     let (sent, expected) = (frame(&payload, true), frame(&payload, false));
     let mut received = vec![0; expected.len()];
     while Instant::now() < deadline {
@@ -72,7 +39,7 @@ fn speak(
         if received != expected {
             return Err(io::Error::new(ErrorKind::InvalidData, "another frame"));
         }
-        outcome.borrow_mut().messages += 1;
+        clients::count(messages);
     }
     Ok(())
 }
@@ -81,7 +48,7 @@ fn speak(
 pub(super) fn rest(server: SocketAddr, count: usize) -> io::Result<Vec<std::net::TcpStream>> {
     let client = || {
         let mut stream = std::net::TcpStream::connect(server)?;
-        stream.set_read_timeout(Some(GRACE))?;
+        stream.set_read_timeout(Some(ANSWER_TIME_MAX))?;
         open(&mut stream)?;
         let expected = frame(b"hello", false);
         let mut received = vec![0; expected.len()];
@@ -106,15 +73,18 @@ fn open(stream: &mut (impl Read + Write)) -> io::Result<()> {
     Err(io::Error::new(ErrorKind::InvalidData, String::from_utf8_lossy(&head).into_owned()))
 }
 
-/// A text of less than 65,536 bytes, with or without a mask.
+/// A text, with or without a mask.
 fn frame(payload: &[u8], is_masked: bool) -> Vec<u8> {
     let mask_bit = if is_masked { 0x80 } else { 0 };
     let mut bytes = vec![0x81];
     if let Ok(length @ 0..126) = u8::try_from(payload.len()) {
         bytes.push(mask_bit | length);
-    } else {
+    } else if let Ok(length) = u16::try_from(payload.len()) {
         bytes.push(mask_bit | 0x7e);
-        bytes.extend(u16::try_from(payload.len()).unwrap_or(u16::MAX).to_be_bytes());
+        bytes.extend(length.to_be_bytes());
+    } else {
+        bytes.push(mask_bit | 0x7f);
+        bytes.extend((payload.len() as u64).to_be_bytes());
     }
     let mask = if is_masked { [1, 2, 3, 4] } else { [0; 4] };
     bytes.extend_from_slice(if is_masked { &mask } else { &[] });
@@ -126,6 +96,5 @@ const HANDSHAKE: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\n\
     Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
-/// How long a client may wait beyond the end. Arbitrary: a server under load answers in
-/// milliseconds.
-const GRACE: Duration = Duration::from_secs(5);
+/// Arbitrary: a server answers in milliseconds.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);

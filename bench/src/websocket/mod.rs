@@ -7,20 +7,16 @@ mod kind;
 mod load;
 mod serve;
 
-use std::env;
-use std::fs;
 use std::io;
-use std::process::Command;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use rustix::param::page_size;
-use straightline_harness::ServerProcess;
 
 pub(crate) use self::kind::Kind;
 pub(crate) use self::serve::run as serve;
 use crate::cpu::{self, Pinning};
-use crate::report::median;
+use crate::report::{median, ratios};
+use crate::server::{self, Server};
 
 /// What is measured, and how.
 pub(crate) struct Plan {
@@ -28,101 +24,99 @@ pub(crate) struct Plan {
     /// How long a server is loaded in each round.
     pub(crate) round_time: Duration,
     pub(crate) connections: u16,
-    /// How many conversations rest.
-    pub(crate) idle: usize,
+    /// How many conversations rest in each step, in ascending order.
+    pub(crate) idle: Vec<usize>,
     pub(crate) pinning: Pinning,
 }
 
 /// The figures of one server.
 struct Figures {
-    kind: Kind,
-    /// KiB of resident memory for each conversation that rests.
-    idle_kib: f64,
-    /// For each length: messages a second, and µs of CPU a message, round by round.
-    messages: Vec<(Vec<f64>, Vec<f64>)>,
+    server: Server<Kind>,
+    /// For each length of messages.
+    messages: [Messages; MESSAGE_BYTES.len()],
+}
+
+/// Round by round.
+#[derive(Default)]
+struct Messages {
+    per_second: Vec<f64>,
+    cpu_micros: Vec<f64>,
 }
 
 /// Measures all servers in interleaved rounds and prints the medians; false if one answered
 /// wrongly.
 pub(crate) fn run(plan: &Plan) -> io::Result<bool> {
-    let mut figures = Vec::new();
-    // The memory first, of processes that have served nothing yet.
+    server::raise_descriptor_limit()?;
+    let start = |kind: Kind| {
+        Server::start(kind, &mut server::command("serve-websocket", kind, plan.pinning.server())?)
+    };
+    println!("\n| server | conversations that rest | KiB each |\n|---|--:|--:|");
     for &kind in Kind::value_variants() {
-        let process = start(kind, plan.pinning.server())?;
-        let messages = vec![(Vec::new(), Vec::new()); MESSAGE_BYTES.len()];
-        figures.push(Figures { kind, idle_kib: idle_kib(&process, plan.idle)?, messages });
+        rest(&start(kind)?, &plan.idle)?;
     }
-    let servers = Kind::value_variants()
-        .iter()
-        .map(|&kind| start(kind, plan.pinning.server()))
-        .collect::<io::Result<Vec<_>>>()?;
+    let start = |&kind: &Kind| Ok(Figures { server: start(kind)?, messages: Default::default() });
+    let mut all = Kind::value_variants().iter().map(start).collect::<io::Result<Vec<_>>>()?;
     if let Some(cpu) = plan.pinning.load() {
         cpu::pin(cpu)?;
     }
     let mut errors = 0;
     for number in 0..=plan.rounds {
         for (nth, bytes) in MESSAGE_BYTES.into_iter().enumerate() {
-            for (figures, process) in figures.iter_mut().zip(&servers) {
-                let before = cpu::time_used(process.id())?;
+            for Figures { server, messages } in &mut all {
+                let before = server.cpu_time()?;
                 let outcome =
-                    load::run(process.address(), plan.connections, bytes, plan.round_time)?;
-                let cpu = cpu::time_used(process.id())?.saturating_sub(before);
+                    load::run(server.address(), plan.connections, bytes, plan.round_time)?;
+                let cpu = server.cpu_time()?.saturating_sub(before);
                 if let Some(error) = outcome.first_error {
-                    eprintln!("{}: {} errors: {error}", figures.kind, outcome.errors);
+                    eprintln!("{}: {} errors: {error}", server.kind(), outcome.errors);
                 }
                 errors += outcome.errors;
                 // The first round warms up.
                 if number > 0 {
-                    let (rates, micros) = &mut figures.messages[nth];
-                    rates.push(quotient(outcome.messages, plan.round_time.as_secs_f64()));
-                    micros.push(cpu.as_secs_f64() * 1e6 / quotient(outcome.messages, 1.0));
+                    let Messages { per_second, cpu_micros } = &mut messages[nth];
+                    per_second.push(quotient(outcome.exchanges, plan.round_time.as_secs_f64()));
+                    cpu_micros.push(cpu.as_secs_f64() * 1e6 / quotient(outcome.exchanges, 1.0));
                 }
             }
         }
     }
-    print(plan, &figures);
+    print(&all);
     Ok(errors == 0)
 }
 
-fn print(plan: &Plan, figures: &[Figures]) {
-    println!("\n| server | KiB for each of {} that rest |", plan.idle);
-    println!("|---|--:|");
-    for Figures { kind, idle_kib, .. } in figures {
-        println!("| {kind} | {idle_kib:.1} |");
-    }
-    println!("\n| server | bytes | messages/s | CPU µs/message | CPU, ratio to this project |");
+fn print(all: &[Figures]) {
+    let base = &all[0];
+    println!(
+        "\n| server | bytes | messages/s | CPU µs/message | CPU ÷ {} (min..max) |",
+        base.server.kind()
+    );
     println!("|---|--:|--:|--:|--:|");
     for (nth, bytes) in MESSAGE_BYTES.into_iter().enumerate() {
-        for Figures { kind, messages, .. } in figures {
-            let (rates, micros) = &messages[nth];
-            let base = &figures[0].messages[nth].1;
-            let ratios = micros.iter().zip(base).map(|(own, base)| own / base).collect();
+        for Figures { server, messages } in all {
+            let (kind, Messages { per_second, cpu_micros }) = (server.kind(), &messages[nth]);
             println!(
-                "| {kind} | {bytes} | {:.0} | {:.2} | {:.2} |",
-                median(rates.clone()),
-                median(micros.clone()),
-                median(ratios)
+                "| {kind} | {bytes} | {:.0} | {:.2} | {} |",
+                median(per_second.clone()),
+                median(cpu_micros.clone()),
+                ratios(cpu_micros, &base.messages[nth].cpu_micros)
             );
         }
     }
 }
 
-/// What a conversation that rests adds to the resident memory of its server.
-fn idle_kib(process: &ServerProcess, count: usize) -> io::Result<f64> {
+/// Prints what each conversation that rests adds to the resident memory of its server.
+fn rest(server: &Server<Kind>, steps: &[usize]) -> io::Result<()> {
     // The first ones make the server allocate what all of them share.
-    let first = load::rest(process.address(), 10)?;
-    let before = resident_bytes(process.id())?;
-    let clients = load::rest(process.address(), count)?;
-    let after = resident_bytes(process.id())?;
-    drop((first, clients));
-    Ok(quotient(after.saturating_sub(before), 1024.0) / quotient(count as u64, 1.0))
-}
-
-fn resident_bytes(process: u32) -> io::Result<u64> {
-    let statm = fs::read_to_string(format!("/proc/{process}/statm"))?;
-    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
-    let pages = pages.ok_or_else(|| io::Error::other("statm has no number of pages"))?;
-    Ok(pages * page_size() as u64)
+    let mut clients = load::rest(server.address(), FIRST_CLIENTS)?;
+    let before = server.settled_kib()?;
+    for &count in steps {
+        let missing = (FIRST_CLIENTS + count).saturating_sub(clients.len());
+        clients.extend(load::rest(server.address(), missing)?);
+        let kib =
+            quotient(server.settled_kib()?.saturating_sub(before), quotient(count as u64, 1.0));
+        println!("| {} | {count} | {kib:.2} |", server.kind());
+    }
+    Ok(())
 }
 
 // These counts stay far below 2^52, where f64 would begin to round.
@@ -131,15 +125,8 @@ fn quotient(count: u64, by: f64) -> f64 {
     count as f64 / by
 }
 
-fn start(kind: Kind, cpu: Option<usize>) -> io::Result<ServerProcess> {
-    let mut command = Command::new(env::current_exe()?);
-    command.arg("serve-websocket").arg(kind.to_string());
-    if let Some(cpu) = cpu {
-        command.arg("--cpu").arg(cpu.to_string());
-    }
-    ServerProcess::start(&mut command)
-        .map_err(|error| io::Error::new(error.kind(), format!("{kind} did not start: {error}")))
-}
+/// Arbitrary: enough that all pools are filled.
+const FIRST_CLIENTS: usize = 10;
 
-/// A short message, and one of a page of text.
-const MESSAGE_BYTES: [u16; 2] = [32, 4096];
+/// A short message, one of a page of text, and one that fills buffers.
+const MESSAGE_BYTES: [usize; 3] = [32, 4096, 64 * 1024];

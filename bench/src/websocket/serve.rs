@@ -1,23 +1,19 @@
-//! The servers. Each has one thread, and echoes messages with its default settings.
+//! The servers. Each has one thread, and echoes messages.
 
 use std::io;
 
-use rustix::process::{Signal, set_parent_process_death_signal};
 use straightline_harness::READY;
 
 use super::kind::Kind;
-use crate::cpu;
-use crate::serve::ANY_PORT;
+use crate::serve::{self, ANY_PORT};
 
 /// Is a server until the process is killed, which also happens when the parent ends.
 pub(crate) fn run(kind: Kind, cpu: Option<usize>) -> io::Result<()> {
-    set_parent_process_death_signal(Some(Signal::KILL))?;
-    if let Some(cpu) = cpu {
-        cpu::pin(cpu)?;
-    }
+    serve::begin(cpu)?;
     match kind {
         Kind::Straightline => straightline_server(),
-        Kind::Axum => axum_server(),
+        Kind::Axum => axum_server(None),
+        Kind::AxumSmall => axum_server(Some(4 * 1024)),
     }
 }
 
@@ -39,15 +35,9 @@ fn straightline_server() -> io::Result<()> {
     Ok(())
 }
 
-fn axum_server() -> io::Result<()> {
+fn axum_server(read_buffer: Option<usize>) -> io::Result<()> {
     use axum::Router;
     use axum::extract::ws::{WebSocket, WebSocketUpgrade};
-    use axum::response::Response;
-    use axum::serve::ListenerExt;
-
-    async fn answer(upgrade: WebSocketUpgrade) -> Response {
-        upgrade.on_upgrade(echo)
-    }
 
     async fn echo(mut socket: WebSocket) {
         while let Some(Ok(message)) = socket.recv().await {
@@ -57,14 +47,14 @@ fn axum_server() -> io::Result<()> {
         }
     }
 
+    let answer = move |upgrade: WebSocketUpgrade| async move {
+        let upgrade = match read_buffer {
+            Some(bytes) => upgrade.read_buffer_size(bytes),
+            None => upgrade,
+        };
+        upgrade.on_upgrade(echo)
+    };
+
     let app = Router::new().fallback(answer);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let listener = tokio::net::TcpListener::bind(ANY_PORT).await?;
-        println!("{READY}{}", listener.local_addr()?);
-        let listener = listener.tap_io(|stream| {
-            let _ = stream.set_nodelay(true);
-        });
-        axum::serve(listener, app).await
-    })
+    serve::run_axum(app)
 }

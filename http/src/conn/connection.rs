@@ -7,9 +7,11 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
+use http::Method;
+
 use super::resting::Resting;
 use super::service::Service;
-use crate::message::Fed;
+use crate::message::{Fed, RunProtocol};
 use crate::proto::{Gap, Refusal};
 use crate::telemetry::Event;
 use crate::wire::{Host, Input, Link};
@@ -40,6 +42,8 @@ pub(super) enum End {
     Idle,
     /// The head of a response is written, whose pieces come now and then.
     Feed(Box<Fed>),
+    /// The head of a response is written, and the connection is another protocol's.
+    Upgrade(Box<Handover>),
     /// The connection rests in the middle of a response: nothing is buffered, and what the response
     /// waits for wakes the fiber.
     Rest,
@@ -50,6 +54,16 @@ pub(super) enum End {
     /// The connection is over in the middle of a response. The client must be able to notice that
     /// the response is not complete.
     Abort,
+}
+
+/// What a protocol needs that gets the connection.
+pub(super) struct Handover {
+    /// Of the request that asked for the protocol, for reports: its head is lost.
+    pub(super) method: Method,
+    pub(super) target: String,
+    /// Bytes of the protocol that came with the request.
+    pub(super) early: Vec<u8>,
+    pub(super) run: Box<RunProtocol>,
 }
 
 impl Connection {

@@ -55,6 +55,8 @@ pub(super) fn begin(
 }
 
 /// The response's head is sent: goes on with its pieces. A yield point.
+#[cold]
+#[inline(never)] // its frame would stay below every handler
 pub(super) fn begin_pieces(connection: &Connection, request: Request, fed: Fed) -> io::Result<End> {
     let is_chunked = request.head().minor > 0;
     go_on_with(connection, Resting::new(request, fed, is_chunked))

@@ -21,7 +21,7 @@ use super::handshake::{await_first_request, shake_hands};
 use super::report::{report_lost, report_request};
 use super::rest;
 use super::settle::{answer, answer_outlined};
-use super::stream::respond_special;
+use super::stream::{respond_special, run_protocol};
 use crate::config::{OnDisconnect, Timeout};
 use crate::message::{Request, Response};
 use crate::proto::{BodyLength, Refusal, RefusalKind};
@@ -60,8 +60,8 @@ fn activate(connection: &Connection) -> ControlFlow<io::Result<()>> {
             connection.link().idle.begin(since.unwrap_or(connection.host().sweep()));
             return ControlFlow::Continue(());
         }
-        // `Feed` does not come here: its pieces were begun.
-        Ok(Ok(End::Rest | End::Feed(_))) => return ControlFlow::Continue(()),
+        // `Feed` does not come here, its pieces were begun; nor does `Upgrade`, which has run.
+        Ok(Ok(End::Rest | End::Feed(_) | End::Upgrade(_))) => return ControlFlow::Continue(()),
         Ok(Ok(End::Close)) => close(&*connection.link().transport),
         Ok(Ok(End::Linger)) => linger(&*connection.link().transport),
         Ok(Ok(End::Abort)) => {
@@ -262,7 +262,10 @@ fn serve_request(connection: &Connection, request: &mut Request) -> io::Result<O
     let response = response?;
     let is_connect = request.head().method == Method::CONNECT;
     if is_connect || response.status().is_informational() || response.body().is_special() {
-        return respond_special(connection, request, response);
+        return match respond_special(connection, request, response)? {
+            Some(End::Upgrade(handover)) => Ok(Some(run_protocol(connection, *handover))),
+            end => Ok(end),
+        };
     }
     answer(connection, request, &response)
 }

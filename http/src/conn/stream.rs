@@ -12,7 +12,7 @@ use std::rc::Rc;
 use http::{HeaderValue, Method, StatusCode, header};
 use straightline_sched::{DeadlineExceeded, before_park};
 
-use super::connection::{Connection, End};
+use super::connection::{Connection, End, Handover};
 use super::errors::{
     client_gone, handler_panic, record_failure, record_unread, refuse_and_settle,
     refuse_late_and_settle,
@@ -269,7 +269,7 @@ fn abort(connection: &Connection, body: &ClientBody) -> io::Result<Option<End>> 
     Ok(Some(End::Abort))
 }
 
-/// Hands the connection over to another protocol, if the client asked for that protocol.
+/// Sends the head that hands the connection over to another protocol, if the client asked for it.
 fn respond_upgrade(
     connection: &Connection,
     request: &mut Request,
@@ -318,6 +318,17 @@ fn respond_upgrade(
     let (method, target) = (request.method().clone(), request.target().to_owned());
     // The protocol may run for hours, and needs neither the buffer nor the head in it.
     request.release();
+    Ok(Some(End::Upgrade(Box::new(Handover { method, target, early, run }))))
+}
+
+/// Runs the protocol that the connection is handed over to, until that is over.
+///
+/// Not inlined, and called when [`respond_special`] has returned: what stands on the stack below
+/// the protocol stays resident for as long as the protocol runs.
+#[inline(never)]
+pub(super) fn run_protocol(connection: &Connection, handover: Handover) -> End {
+    let Handover { method, target, early, run } = handover;
+    let link = connection.link();
     let upgraded = Upgraded::new(Rc::clone(link), early);
     let protocol = Rc::clone(upgraded.protocol());
     let pacing = &link.pacing;
@@ -333,7 +344,7 @@ fn respond_upgrade(
         Ok(Err(DeadlineExceeded)) => record_protocol_end(connection, &protocol),
         Err(payload) => record_panic(connection.link(), &method, &target, payload),
     }
-    Ok(Some(End::Linger))
+    End::Linger
 }
 
 /// Records that a protocol was cancelled.

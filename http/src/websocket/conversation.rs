@@ -66,6 +66,7 @@ pub(super) enum Received {
 }
 
 impl Conversation {
+    #[inline(never)] // its frame would stay on the stack below the program's function
     pub(super) fn new(
         upgraded: Upgraded,
         settings: Arc<Settings>,
@@ -183,6 +184,7 @@ impl Conversation {
     /// Runs the end of the conversation, whose program has returned that.
     ///
     /// A yield point.
+    #[inline(never)] // as `new`
     pub(super) fn finish(&self, result: io::Result<()>) -> io::Result<()> {
         let result = match result {
             Err(error) if is_closed(&error) && self.state.get() != State::Open => Ok(()),
@@ -244,6 +246,7 @@ impl Conversation {
         waited.map(|_| None).map_err(|error| self.fail(ReadFault::Stream(error)))
     }
 
+    #[inline(never)] // as `on_time`: a wait for the client alone needs no room for it
     fn select(
         &self,
         others: &[&dyn Selectable],
@@ -290,6 +293,7 @@ impl Conversation {
     }
 
     /// That time has come.
+    #[inline(never)]
     fn on_time(&self) -> Result<(), Error> {
         if matches!(self.state.get(), State::Closing(_)) {
             self.numbers.unanswered_closes.bump();
@@ -331,6 +335,7 @@ impl Conversation {
         None
     }
 
+    #[cold]
     fn end_of_stream(&self) -> Result<Received, Error> {
         let is_closing = self.state.get() != State::Open;
         self.end_with(None);
@@ -346,6 +351,7 @@ impl Conversation {
     }
 
     /// Nothing more can be received: the client is told why, if it can be.
+    #[cold]
     fn fail(&self, fault: ReadFault) -> Error {
         if let Some(failure) = self.writer.failure() {
             self.end_with(None);

@@ -2,8 +2,8 @@
 
 use std::io;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use http::{HeaderName, StatusCode, header};
@@ -279,7 +279,9 @@ pub fn upgrade(
     request: &mut Request,
     run: impl FnOnce(WebSocket) -> io::Result<()> + 'static,
 ) -> Response {
-    Endpoint::new().upgrade(request, run)
+    /// One for all: its settings are in no conversation's memory, and it bounds no connections.
+    static DEFAULT: LazyLock<Endpoint> = LazyLock::new(Endpoint::new);
+    DEFAULT.upgrade(request, run)
 }
 
 /// A place among the endpoint's connections, until it is dropped.

@@ -67,6 +67,7 @@ pub(super) enum ReadFault {
 }
 
 impl Reader {
+    #[inline(never)] // so the frame of `Conversation::new` is small
     pub(super) fn new(stream: Rc<TriedStream>, limits: FrameLimits, is_compressing: bool) -> Self {
         let held = stream.host().memory.none();
         Self {

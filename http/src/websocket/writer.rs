@@ -63,6 +63,7 @@ impl From<Failure> for Error {
 }
 
 impl Writer {
+    #[inline(never)] // so the frame of `Conversation::new` is small
     pub(super) fn new(
         stream: Rc<TriedStream>,
         settings: Arc<Settings>,

@@ -5,7 +5,8 @@
 //! apart. `places` says which code may stand where, `sizes` how long files and functions may be,
 //! `words` which words comments avoid. `names_of_files` checks that the files exist that comments
 //! name, `guides` that the pages are in the documentation, and `excerpts` that the code in pages is
-//! that of the files they name. `contents` prints a table of all sources.
+//! that of the files they name. `figures` checks that pages cite what was measured. `contents`
+//! prints a table of all sources.
 //!
 //! Below the rules is a small reader of Rust: `tokens`, `cfg`, `uses` and `syntax` read a file,
 //! `modules` follows a path to the file that defines the name, `arrows` and `methods` say which
@@ -18,6 +19,7 @@ mod cfg;
 mod circles;
 mod contents;
 mod excerpts;
+mod figures;
 mod floors;
 mod guides;
 mod layout;

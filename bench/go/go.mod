@@ -1,0 +1,3 @@
+module example.org/peers
+
+go 1.22
