@@ -32,7 +32,8 @@ pub(super) fn span(range: Range<usize>) -> (u32, u32) {
     (range.start as u32, range.end as u32)
 }
 
-fn slice(head: &[u8], (start, end): (u32, u32)) -> &[u8] {
+#[inline]
+pub(super) fn slice(head: &[u8], (start, end): (u32, u32)) -> &[u8] {
     &head[start as usize..end as usize]
 }
 
