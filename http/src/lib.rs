@@ -144,6 +144,7 @@ pub mod sse;
 mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod text;
 pub mod web;
 #[cfg(feature = "websocket")]
 pub mod websocket;
