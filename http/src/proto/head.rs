@@ -270,15 +270,14 @@ enum Usual {
 #[inline]
 fn usual_line(scanner: &mut Scanner<'_>, line: u32) -> Usual {
     let bytes = scanner.bytes();
-    if chunk_at::<16>(bytes, line).is_none() && chunk_at(bytes, line) == Some(b"\r\n") {
-        return Usual::End; // in the last bytes the ends are harder to find
+    if chunk_at(bytes, line) == Some(b"\r\n") {
+        return Usual::End;
     }
     let name_end = name_end(bytes, line);
     // This does not depend on the name's end, so the processor finds both at the same time.
     let line_end = scanner.value_end(line);
     if name_end <= line {
-        let is_end = chunk_at(bytes, line) == Some(b"\r\n");
-        return if is_end { Usual::End } else { Usual::Unusual };
+        return Usual::Unusual;
     }
     let Some([colon @ .., first]) = chunk_at::<3>(bytes, name_end) else { return Usual::Unusual };
     let value = name_end + 2;
@@ -330,12 +329,15 @@ fn plain_line(bytes: &[u8], line: u32) -> Result<Option<FieldLine>, Refusal> {
 /// next line begins; `None` for any other line, and for one beyond a limit.
 #[inline]
 fn usual_request_line(bytes: &[u8], limits: &Limits, head: &mut Head) -> Option<u32> {
-    if chunk_at(bytes, 0)? != b"GET /" {
+    let [method @ .., slash] = chunk_at::<5>(bytes, 0)?;
+    if method != b"GET " || *slash != b'/' {
         return None;
     }
     let target = 4;
     let (query, target_end) = usual_target_ends(bytes, target)?;
-    if chunk_at(bytes, target_end)? != b" HTTP/1.1\r\n" {
+    let version = chunk_at::<11>(bytes, target_end)?;
+    // Two comparisons of eight bytes, which overlap.
+    if version.first_chunk() != Some(b" HTTP/1.") || version.last_chunk() != Some(b"TP/1.1\r\n") {
         return None;
     }
     let line_end = target_end + 9;

@@ -71,9 +71,9 @@ fn last_block_ends(bytes: &[u8], block: u32) -> u64 {
     // What is loaded begins before the rest, or twice in it: a loop would take longer.
     let text = if let Some(last) = bytes.last_chunk() {
         block_text(last).checked_shr(BLOCK - low_u32(rest.len())).unwrap_or(0)
-    } else if let (Some(first), Some(last)) = (rest.first_chunk(), rest.last_chunk()) {
+    } else if let (Some(first), Some(last)) = (rest.first_chunk::<32>(), rest.last_chunk()) {
         half_text(first) | half_text(last) << (rest.len() - 2 * LANE)
-    } else if let (Some(first), Some(last)) = (rest.first_chunk(), rest.last_chunk()) {
+    } else if let (Some(first), Some(last)) = (rest.first_chunk::<16>(), rest.last_chunk()) {
         u64::from(text(first)) | u64::from(text(last)) << (rest.len() - LANE)
     } else {
         u64::from(text(&padded(rest)))
