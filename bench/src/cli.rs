@@ -108,6 +108,9 @@ enum Command {
     /// Is one of the servers; `bench` and `cost` start these
     #[command(hide = true)]
     Serve(ServeArgs),
+    /// Parses a head again and again; `cost` counts how many instructions that takes
+    #[command(hide = true)]
+    Parse(ParseArgs),
     /// Is one of the servers of `files`
     #[command(hide = true)]
     ServeFiles(ServeFilesArgs),
@@ -175,6 +178,13 @@ struct ServeArgs {
     /// The CPU to stay on
     #[arg(long)]
     cpu: Option<usize>,
+}
+
+#[derive(Args)]
+struct ParseArgs {
+    reader: cost::Reader,
+    head: cost::Parsed,
+    count: u32,
 }
 
 #[derive(Args)]
@@ -412,6 +422,10 @@ pub(crate) fn main() -> ExitCode {
         #[cfg(feature = "tls")]
         Command::Tls(args) => measure_tls(args),
         Command::Serve(args) => serve::run(args.server, args.cpu).map(|()| true),
+        Command::Parse(args) => {
+            cost::parse(args.reader, args.head, args.count);
+            Ok(true)
+        }
         Command::ServeFiles(args) => {
             files::serve(args.server, &args.folder, args.cpu).map(|()| true)
         }
