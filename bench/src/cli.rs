@@ -113,6 +113,9 @@ enum Command {
     /// Is one of the servers; `bench` and `cost` start these
     #[command(hide = true)]
     Serve(Serve<Kind>),
+    /// Parses a head again and again; `cost` counts how many instructions that takes
+    #[command(hide = true)]
+    Parse(ParseArgs),
     /// Is one of the servers of `files`
     #[command(hide = true)]
     ServeFiles(ServeIn<files::Kind>),
@@ -218,6 +221,13 @@ struct IdleArgs {
     #[arg(long, value_name = "C", default_value = "10000")]
     #[arg(value_parser = value_parser!(u16).range(10..=CONNECTIONS_MAX))]
     connections: u16,
+}
+
+#[derive(Args)]
+struct ParseArgs {
+    reader: cost::Reader,
+    head: cost::Parsed,
+    count: u32,
 }
 
 #[derive(Args)]
@@ -363,6 +373,10 @@ pub(crate) fn main() -> ExitCode {
         #[cfg(feature = "tls")]
         Command::Tls(args) => measure_tls(args),
         Command::Serve(args) => serve::run(args.server, args.cpu).map(|()| true),
+        Command::Parse(args) => {
+            cost::parse(args.reader, args.head, args.count);
+            Ok(true)
+        }
         Command::ServeFiles(args) => {
             files::serve(args.server, &args.folder, args.cpu).map(|()| true)
         }

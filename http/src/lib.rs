@@ -148,6 +148,7 @@ pub mod systemd;
 mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod text;
 pub mod web;
 #[cfg(feature = "websocket")]
 pub mod websocket;

@@ -52,6 +52,8 @@
 
 #![deny(unsafe_code)]
 
+#[allow(unsafe_code)]
+mod ascii;
 mod bind_error;
 mod bound;
 #[cfg(any(feature = "tokio-io", feature = "futures-io"))]
@@ -77,6 +79,8 @@ mod transport;
 mod udp;
 mod unix;
 
+#[doc(hidden)]
+pub use ascii::ascii_text;
 pub use bound::{BoundListener, BoundTcpListener, BoundUnixListener};
 pub use listen::{Keepalive, ListenOptions};
 pub use lookup::{Addresses, ToSocketAddrs, lookup_host};

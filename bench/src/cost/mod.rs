@@ -11,6 +11,7 @@
 //! and `memchr` choose code by the processor's features. The record names both. If one of them
 //! differs, the figures are printed and not compared.
 
+mod heads;
 mod record;
 mod valgrind;
 
@@ -20,6 +21,8 @@ use std::time::Duration;
 
 use straightline_harness::ReplyReader;
 
+use heads::BROWSER_LINES;
+pub(crate) use heads::{Parsed, Reader, parse};
 use record::{Conditions, Record, record_path};
 use valgrind::Valgrind;
 
@@ -37,6 +40,7 @@ pub(crate) fn run(update: bool) -> io::Result<bool> {
             Kind::Instructions(head, depth) => instructions(PLAIN, head, depth),
             Kind::Routed => instructions(ROUTED, Head::Small, 1),
             Kind::Idle => bytes_at_rest(),
+            Kind::Parsed(head) => heads::instructions_of(name, head),
         }?;
         println!("{name} {figure}");
         figures.push((name, figure));
@@ -69,8 +73,13 @@ const FIGURES: &[(&str, Kind)] = &[
     ("instructions_plaintext", Kind::Instructions(Head::Small, 1)),
     ("instructions_routed", Kind::Routed),
     ("instructions_pipelined", Kind::Instructions(Head::Small, 16)),
+    ("instructions_target", Kind::Instructions(Head::Target, 1)),
+    ("instructions_target_pipelined", Kind::Instructions(Head::Target, 16)),
     ("instructions_browser", Kind::Instructions(Head::Browser, 1)),
     ("instructions_browser_pipelined", Kind::Instructions(Head::Browser, 16)),
+    ("instructions_parse_small", Kind::Parsed(Parsed::Small)),
+    ("instructions_parse_browser", Kind::Parsed(Parsed::Browser)),
+    ("instructions_parse_cookies", Kind::Parsed(Parsed::Cookies)),
     ("bytes_idle_connection", Kind::Idle),
 ];
 
@@ -82,12 +91,16 @@ enum Kind {
     Routed,
     /// The bytes of one connection that has sent its response and is idle.
     Idle,
+    /// The instructions that this head takes to parse.
+    Parsed(Parsed),
 }
 
 #[derive(Clone, Copy)]
 enum Head {
     /// The request line and one field line, the same each time.
     Small,
+    /// The same with another target each time.
+    Target,
     /// The ten field lines of a browser; the target and one line differ each time.
     Browser,
 }
@@ -96,6 +109,9 @@ impl Head {
     fn request(self, server: SocketAddr, number: u64) -> String {
         match self {
             Self::Small => format!("GET {PATH} HTTP/1.1\r\nHost: {server}\r\n\r\n"),
+            Self::Target => {
+                format!("GET {PATH}?n={number:08} HTTP/1.1\r\nHost: {server}\r\n\r\n")
+            }
             Self::Browser => format!(
                 "GET {PATH}?n={number:08} HTTP/1.1\r\nHost: {server}\r\n{BROWSER_LINES}\
                  X-Request-Id: {number:08}-aaaa-bbbb\r\n\r\n"
@@ -171,13 +187,3 @@ const CONNECTIONS_MANY: u64 = 1_024;
 
 /// Arbitrary: a thousand times the time of a response under valgrind.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-const BROWSER_LINES: &str = "\
-User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) \
-Chrome/140.0.0.0 Safari/537.36\r\n\
-Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8\r\n\
-Accept-Encoding: gzip, deflate, br, zstd\r\nAccept-Language: en-US,en;q=0.9\r\n\
-Connection: keep-alive\r\n\
-Cookie: session=0123456789abcdef0123456789abcdef; theme=dark; \
-visitor=GA1.1.123456789.1700000000\r\n\
-Sec-Fetch-Dest: document\r\nSec-Fetch-Mode: navigate\r\n";

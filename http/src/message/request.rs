@@ -4,7 +4,6 @@ use std::cell::{OnceCell, RefCell};
 use std::fmt;
 use std::io::{self, Read};
 use std::rc::Rc;
-use std::str;
 
 use http::{Method, Version, header};
 use straightline_sched::sync::FlagReader;
@@ -17,6 +16,7 @@ use crate::body_error::BodyError;
 use crate::config::Peer;
 use crate::control::ServerHandle;
 use crate::proto::{Head, Headers, Limits, Trailers};
+use crate::text::ascii_text;
 use crate::wire::{BodyIn, Buffers, Input, Link, Received, Unread};
 
 /// A request: its head, as a view into the connection's buffer, and its body, as a reader.
@@ -490,7 +490,7 @@ impl Request {
     fn text(&self, (start, end): (u32, u32)) -> &str {
         let bytes = &self.buffers.input.unread()[start as usize..end as usize];
         // The parser let only visible ASCII into the target.
-        str::from_utf8(bytes).unwrap_or_default()
+        ascii_text(bytes).unwrap_or_default()
     }
 }
 

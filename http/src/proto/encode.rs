@@ -64,17 +64,69 @@ pub(crate) struct Encoder {
     /// too.
     usual: Vec<u8>,
     usual_type: Option<&'static str>,
+    /// The length in the last such head that has no further fields.
+    usual_length: Option<u64>,
+    /// That head as a whole, once there were two of this length; empty before.
+    whole: Vec<u8>,
 }
 
 impl Encoder {
     /// An encoder for one second: `date` is an IMF-fixdate (RFC 9110 section 5.6.7).
     pub(crate) fn new(date: &str) -> Self {
         let ok_and_date = [OK.as_bytes(), b"Date: ", date.as_bytes(), b"\r\n"].concat();
-        Self { ok_and_date, usual: Vec::new(), usual_type: None }
+        Self {
+            ok_and_date,
+            usual: Vec::new(),
+            usual_type: None,
+            usual_length: None,
+            whole: Vec::new(),
+        }
     }
 
     /// Appends a whole head to `out`, with this content type.
+    #[inline]
     pub(crate) fn encode(
+        &mut self,
+        out: &mut Vec<u8>,
+        head: &ResponseHead,
+        content_type: Option<&'static str>,
+        framing: BodyFraming,
+        connection: ConnectionHeader,
+    ) {
+        // The same constant has the same address: no need to compare the text.
+        let is_usual = head.status == StatusCode::OK
+            && head.fields.is_empty()
+            && connection == ConnectionHeader::Default
+            && !head.has_date
+            && content_type
+                .is_some_and(|own| self.usual_type.is_some_and(|usual| std::ptr::eq(usual, own)));
+        match framing {
+            BodyFraming::Length(length) if is_usual => self.encode_usual(out, length),
+            _ => self.encode_anew(out, head, content_type, framing, connection),
+        }
+    }
+
+    /// Appends a head that differs from the last one in nothing but perhaps the length.
+    #[inline]
+    fn encode_usual(&mut self, out: &mut Vec<u8>, length: u64) {
+        out.reserve(HEAD_BYTES_USUAL);
+        let is_same = self.usual_length == Some(length);
+        if is_same && !self.whole.is_empty() {
+            return out.extend_from_slice(&self.whole);
+        }
+        let start = out.len();
+        out.extend_from_slice(&self.usual);
+        put_last_length(out, length);
+        self.whole.clear();
+        self.usual_length = Some(length);
+        if is_same {
+            self.whole.extend_from_slice(&out[start..]);
+        }
+    }
+
+    /// Appends any other head.
+    #[inline(never)]
+    fn encode_anew(
         &mut self,
         out: &mut Vec<u8>,
         head: &ResponseHead,
@@ -85,12 +137,13 @@ impl Encoder {
         out.reserve(HEAD_BYTES_USUAL);
         match content_type {
             Some(content_type) if head.status == StatusCode::OK && !head.has_date => {
-                // The same constant has the same address: no need to compare the text.
                 if !self.usual_type.is_some_and(|usual| std::ptr::eq(usual, content_type)) {
                     self.usual.clear();
                     self.usual.extend_from_slice(&self.ok_and_date);
                     put_content_type(&mut self.usual, content_type);
                     self.usual_type = Some(content_type);
+                    self.usual_length = None;
+                    self.whole.clear();
                 }
                 out.extend_from_slice(&self.usual);
             }
@@ -103,11 +156,7 @@ impl Encoder {
             ConnectionHeader::Close => out.extend_from_slice(b"Connection: close\r\n"),
         }
         match framing {
-            BodyFraming::Length(length) => {
-                out.extend_from_slice(b"Content-Length: ");
-                put_decimal(out, length);
-                out.extend_from_slice(b"\r\n\r\n");
-            }
+            BodyFraming::Length(length) => put_last_length(out, length),
             BodyFraming::Chunked => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n\r\n"),
             BodyFraming::None => out.extend_from_slice(b"\r\n"),
         }
@@ -188,21 +237,28 @@ pub(crate) fn encode_continue(out: &mut Vec<u8>) {
     out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
 }
 
-fn put_decimal(out: &mut Vec<u8>, mut number: u64) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
+/// Appends the `Content-Length` and the end of the head: one copy of a line that is made from its
+/// end.
+fn put_last_length(out: &mut Vec<u8>, length: u64) {
+    let mut line = *b"Content-Length: ____________________\r\n\r\n";
+    let mut at = line.len() - 4;
+    let mut left = length;
     loop {
         at -= 1;
         #[allow(clippy::cast_possible_truncation)] // below 10
-        let digit = (number % 10) as u8;
-        digits[at] = b'0' + digit;
-        number /= 10;
-        if number == 0 {
+        let digit = (left % 10) as u8;
+        line[at] = b'0' + digit;
+        left /= 10;
+        if left == 0 {
             break;
         }
     }
-    out.extend_from_slice(&digits[at..]);
+    let start = at - NAME.len();
+    line[start..at].copy_from_slice(NAME);
+    out.extend_from_slice(&line[start..]);
 }
+
+const NAME: &[u8] = b"Content-Length: ";
 
 const OK: &str = "HTTP/1.1 200 OK\r\n";
 
@@ -258,17 +314,48 @@ mod tests {
     fn each_response_has_its_own_content_type() {
         let mut encoder = Encoder::new("Sun, 06 Nov 1994 08:49:37 GMT");
         for content_type in ["", "text/plain", "text/plain", "application/json", "text/plain"] {
-            let mut out = Vec::new();
-            let of = Some(content_type);
-            let head = ResponseHead::new(StatusCode::OK);
-            let framing = BodyFraming::Length(1);
-            encoder.encode(&mut out, &head, of, framing, ConnectionHeader::Default);
-            let expected = format!(
-                "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
-                 Content-Type: {content_type}\r\nContent-Length: 1\r\n\r\n"
-            );
-            assert_eq!(String::from_utf8(out).unwrap(), expected);
+            for (length, close) in
+                [(1, false), (1, false), (12, false), (12, true), (12, false), (12, false)]
+            {
+                let mut out = b"before".to_vec();
+                let of = Some(content_type);
+                let head = ResponseHead::new(StatusCode::OK);
+                let connection = ConnectionHeader::for_version(1, !close);
+                encoder.encode(&mut out, &head, of, BodyFraming::Length(length), connection);
+                let close = if close { "Connection: close\r\n" } else { "" };
+                let expected = format!(
+                    "beforeHTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
+                     Content-Type: {content_type}\r\n{close}Content-Length: {length}\r\n\r\n"
+                );
+                assert_eq!(String::from_utf8(out).unwrap(), expected);
+            }
         }
+    }
+
+    #[test]
+    fn a_head_like_the_last_one_but_for_one_thing_is_not_taken_for_it() {
+        let mut encoder = Encoder::new("Sun, 06 Nov 1994 08:49:37 GMT");
+        let mut encode = |head: &ResponseHead, content_type| {
+            let mut out = Vec::new();
+            let framing = BodyFraming::Length(3);
+            encoder.encode(&mut out, head, content_type, framing, ConnectionHeader::Default);
+            String::from_utf8(out).unwrap()
+        };
+        let usual = ResponseHead::new(StatusCode::OK);
+        let first = encode(&usual, Some("text/plain"));
+        let mut with_field = ResponseHead::new(StatusCode::OK);
+        with_field.fields.push((http::header::ETAG, HeaderValue::from_static("\"1\"")));
+        let mut with_date = ResponseHead::new(StatusCode::OK);
+        with_date.has_date = true;
+        for _ in 0..2 {
+            assert_eq!(encode(&usual, Some("text/plain")), first);
+            assert!(encode(&with_field, Some("text/plain")).contains("etag: \"1\"\r\n"));
+            assert!(!encode(&with_date, Some("text/plain")).contains("Date"));
+            assert!(!encode(&usual, None).contains("Content-Type"));
+            let found = ResponseHead::new(StatusCode::FOUND);
+            assert!(encode(&found, Some("text/plain")).starts_with("HTTP/1.1 302 Found\r\n"));
+        }
+        assert_eq!(encode(&usual, Some("text/plain")), first);
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! Header fields, as a view into received bytes or into the fields of a response.
 
 use std::fmt;
+use std::iter;
 use std::ops::Range;
-use std::str;
 
 use http::{HeaderName, HeaderValue, header};
+
+use crate::text::{ascii_text, text};
 
 /// Where one header field is in the head: offsets from the head's first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +34,8 @@ pub(super) fn span(range: Range<usize>) -> (u32, u32) {
     (range.start as u32, range.end as u32)
 }
 
-fn slice(head: &[u8], (start, end): (u32, u32)) -> &[u8] {
+#[inline]
+pub(super) fn slice(head: &[u8], (start, end): (u32, u32)) -> &[u8] {
     &head[start as usize..end as usize]
 }
 
@@ -64,6 +67,36 @@ enum Fields<'h> {
     Received(&'h [u8], &'h [Field]),
     /// The fields of a response, and the content type in front of them.
     Made(Option<&'static str>, &'h [(HeaderName, HeaderValue)]),
+}
+
+impl<'h> Fields<'h> {
+    /// The value of the next field of that name.
+    fn next_of(&mut self, name: &str) -> Option<&'h [u8]> {
+        match self {
+            Self::Received(head, fields) => loop {
+                let (field, rest) = fields.split_first()?;
+                *fields = rest;
+                if field.has_name(head, name.as_bytes()) {
+                    return Some(slice(head, field.value));
+                }
+            },
+            Self::Made(content_type, fields) => {
+                let content_type = content_type.take();
+                if content_type.is_some()
+                    && header::CONTENT_TYPE.as_str().eq_ignore_ascii_case(name)
+                {
+                    return content_type.map(str::as_bytes);
+                }
+                loop {
+                    let ((other, value), rest) = fields.split_first()?;
+                    *fields = rest;
+                    if other.as_str().eq_ignore_ascii_case(name) {
+                        return Some(value.as_bytes());
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// The fields of [`Headers`], one after the other.
@@ -100,7 +133,7 @@ impl<'h> Headers<'h> {
     /// }
     /// ```
     pub fn get(&self, name: impl AsRef<str>) -> Option<&'h str> {
-        str::from_utf8(self.get_bytes(name)?).ok()
+        text(self.get_bytes(name)?)
     }
 
     /// The value of the first field of that name.
@@ -110,9 +143,8 @@ impl<'h> Headers<'h> {
 
     /// The values of all fields of that name.
     pub fn all<N: AsRef<str>>(&self, name: N) -> impl Iterator<Item = &'h [u8]> + use<'h, N> {
-        self.iter()
-            .filter(move |(field, _)| field.eq_ignore_ascii_case(name.as_ref()))
-            .map(|(_, value)| value)
+        let mut fields = self.fields;
+        iter::from_fn(move || fields.next_of(name.as_ref()))
     }
 
     /// Whether there is a field of that name.
@@ -142,7 +174,7 @@ impl<'h> Headers<'h> {
     pub fn list<N: AsRef<str>>(&self, name: N) -> impl Iterator<Item = &'h str> + use<'h, N> {
         self.all(name)
             .flat_map(|value| value.split(|&byte| byte == b','))
-            .filter_map(|element| str::from_utf8(element.trim_ascii()).ok())
+            .filter_map(|element| text(element.trim_ascii()))
             .filter(|element| !element.is_empty())
     }
 
@@ -205,7 +237,7 @@ impl<'h> Iterator for HeadersIter<'h> {
                 let (field, rest) = fields.split_first()?;
                 *fields = rest;
                 // The parser let only token bytes into a name, and they are ASCII.
-                let name = str::from_utf8(slice(head, field.name)).unwrap_or_default();
+                let name = ascii_text(slice(head, field.name)).unwrap_or_default();
                 Some((name, slice(head, field.value)))
             }
             Fields::Made(content_type, fields) => {

@@ -64,6 +64,8 @@ impl Coding {
 #[allow(clippy::struct_excessive_bools)] // each bool is a header field that was seen or not
 pub(super) struct RequestFraming {
     host_seen: bool,
+    /// There are more fields with a meaning than a valid `Host` and `Connection: keep-alive`.
+    has_more: bool,
     content_length: Option<u64>,
     coding: Coding,
     pub(super) expect_continue: bool,
@@ -72,8 +74,15 @@ pub(super) struct RequestFraming {
 }
 
 impl RequestFraming {
-    /// Records a field, if it says something about the body or the connection.
+    /// Whether a field with a name of that length and that first byte may be one of those that
+    /// [`record`](Self::record) knows. All others can be left out.
     #[inline]
+    pub(super) fn may_have_meaning(length: u32, first: u8) -> bool {
+        INITIALS[length as usize % INITIALS.len()] == first | 0x20
+    }
+
+    /// Records a field, if it says something about the body or the connection.
+    #[inline(never)]
     pub(super) fn record(
         &mut self,
         name: &[u8],
@@ -81,9 +90,21 @@ impl RequestFraming {
         known_host: &mut KnownHost,
     ) -> Result<(), RefusalKind> {
         match name.len() {
-            4 if name.eq_ignore_ascii_case(b"host") => self.host(value, known_host),
+            4 if is_host(name) => self.host(value, known_host),
+            10 if is_connection(name) && value == b"keep-alive" => {
+                self.keep_alive = true;
+                Ok(())
+            }
+            _ => self.record_rare(name, value),
+        }
+    }
+
+    #[cold]
+    fn record_rare(&mut self, name: &[u8], value: &[u8]) -> Result<(), RefusalKind> {
+        self.has_more = true;
+        match name.len() {
             6 if name.eq_ignore_ascii_case(b"expect") => self.expect(value),
-            10 if name.eq_ignore_ascii_case(b"connection") => {
+            10 if is_connection(name) => {
                 self.connection(value);
                 Ok(())
             }
@@ -94,6 +115,12 @@ impl RequestFraming {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether the fields say nothing but which host is meant, and that the connection stays open.
+    #[inline]
+    pub(super) fn is_usual(&self) -> bool {
+        self.host_seen && !self.has_more
     }
 
     /// The body's length, once all fields are known.
@@ -123,14 +150,7 @@ impl RequestFraming {
             return Err(RefusalKind::HostDuplicate);
         }
         self.host_seen = true;
-        if known.is(value) {
-            return Ok(());
-        }
-        if !is_authority(value) {
-            return Err(RefusalKind::Host);
-        }
-        known.set(value);
-        Ok(())
+        if known.is(value) { Ok(()) } else { known.check(value) }
     }
 
     fn expect(&mut self, value: &[u8]) -> Result<(), RefusalKind> {
@@ -161,6 +181,45 @@ impl RequestFraming {
         Ok(())
     }
 }
+
+/// Whether a name, a token, is `Host`, in whatever case.
+#[inline]
+fn is_host(name: &[u8]) -> bool {
+    // No byte of a token but the letter in its two cases becomes that letter.
+    name.first_chunk().is_some_and(|name| u32::from_ne_bytes(*name) | LOWER_4 == HOST)
+        && name.len() == 4
+}
+
+/// The same for `Connection`.
+#[inline]
+fn is_connection(name: &[u8]) -> bool {
+    let (Some(first), Some(last)) = (name.first_chunk(), name.last_chunk()) else { return false };
+    u64::from_ne_bytes(*first) | LOWER_8 == CONNECTI
+        && u64::from_ne_bytes(*last) | LOWER_8 == NNECTION
+        && name.len() == 10
+}
+
+/// The bits that make letters small.
+const LOWER_4: u32 = u32::from_ne_bytes([0x20; 4]);
+const LOWER_8: u64 = u64::from_ne_bytes([0x20; 8]);
+
+const HOST: u32 = u32::from_ne_bytes(*b"host");
+const CONNECTI: u64 = u64::from_ne_bytes(*b"connecti");
+const NNECTION: u64 = u64::from_ne_bytes(*b"nnection");
+
+/// For each length of a name, the first letter of the name that [`RequestFraming::record`] knows.
+const INITIALS: [u8; 32] = {
+    let mut initials = [0; 32];
+    let mut index = 0;
+    while index < NAMES.len() {
+        initials[NAMES[index].len()] = NAMES[index].as_bytes()[0];
+        index += 1;
+    }
+    initials
+};
+
+/// The fields that say something about the body or the connection. Their lengths differ.
+const NAMES: [&str; 5] = ["host", "expect", "connection", "content-length", "transfer-encoding"];
 
 /// The number of a `Content-Length`; `None` if the value is anything else than one number.
 pub(super) fn parse_length(value: &[u8]) -> Option<u64> {
@@ -199,11 +258,18 @@ impl KnownHost {
         }
     }
 
-    fn set(&mut self, value: &[u8]) {
+    /// Checks another host than the last one.
+    #[cold]
+    #[inline(never)]
+    fn check(&mut self, value: &[u8]) -> Result<(), RefusalKind> {
+        if !is_authority(value) {
+            return Err(RefusalKind::Host);
+        }
         if value.len() <= KNOWN_HOST_BYTES_MAX {
             self.0.clear();
             self.0.extend_from_slice(value);
         }
+        Ok(())
     }
 }
 

@@ -1,122 +1,157 @@
-//! Finds where names and values end, 64 bytes of a head at a time.
+//! Finds where names, values and targets end, with vector instructions.
 //!
-//! Vector instructions turn each block of the head into two masks with one bit for each byte. The
-//! parser then finds the end of a name or a value by counting zeros. The blocks are most of the
-//! work. The processor can work on them in parallel, because no block depends on another block or
-//! on the place where a line begins; a search from one end to the next would depend on both.
+//! The sets of bytes here are those of usual heads, and can be told apart in few instructions:
+//! values of visible ASCII and spaces, names of letters and hyphens. The parser looks at all other
+//! bytes one by one, so a set may be too small, and must not be too large.
+//!
+//! A line ends at a byte that is not in the set of values. The masks of these bytes are made for
+//! 64 bytes of a head at a time, one bit for each byte, and the parser counts zeros. No block
+//! depends on another block or on the place where a line begins, so the processor works on several
+//! of them in parallel. A name is short and begins where a line begins: it is looked at from there,
+//! 16 bytes at a time.
 
-use wide::u8x16;
+use wide::{i8x16, u8x16};
 
-use super::chars::{self, is_token};
+use super::chars;
 
-/// Looks for the ends of header names and values, from front to back.
+/// Looks for the ends of header values, from front to back.
 pub(super) struct Scanner<'b> {
     bytes: &'b [u8],
-    /// Where the block of the masks begins; at most the length.
-    block: usize,
-    /// Control bytes, including the tab, and all positions behind the end.
-    controls: u64,
-    /// All bytes except letters, digits, hyphens and dots, and all positions behind the end.
-    others: u64,
+    /// Where the block of the mask begins.
+    block: u32,
+    /// All bytes except visible ASCII and spaces, and all positions behind the end.
+    ends: u64,
 }
 
 impl<'b> Scanner<'b> {
-    pub(super) fn new(bytes: &'b [u8], from: usize) -> Self {
-        let mut scanner = Self { bytes, block: from, controls: 0, others: 0 };
-        scanner.load();
-        scanner
+    #[inline]
+    pub(super) fn new(bytes: &'b [u8], from: u32) -> Self {
+        Self { bytes, block: from, ends: block_ends(bytes, from) }
     }
 
-    /// The first position from `from` on without a token byte; the length if there is none.
+    #[inline]
+    pub(super) fn bytes(&self) -> &'b [u8] {
+        self.bytes
+    }
+
+    /// The first position from `from` on whose byte is neither visible ASCII nor a space; the
+    /// length if there is none.
     ///
     /// `from` must not lie before a position that was found before.
     #[inline]
-    pub(super) fn token_end(&mut self, from: usize) -> usize {
+    pub(super) fn value_end(&mut self, from: u32) -> u32 {
         let mut at = from;
         loop {
-            self.advance(at);
-            at = loop {
-                let others = self.others >> (at - self.block);
-                if others != 0 {
-                    break at + others.trailing_zeros() as usize;
+            if at - self.block < BLOCK {
+                let ends = self.ends >> (at - self.block);
+                if ends != 0 {
+                    return at + ends.trailing_zeros();
                 }
-                at = self.block + BLOCK;
-                self.advance(at);
-            };
-            match self.bytes.get(at) {
-                Some(&byte) if is_token(byte) => at += 1,
-                _ => return at,
             }
-        }
-    }
-
-    /// The first position from `from` on whose byte a header value may not hold; the length if
-    /// there is none.
-    ///
-    /// `from` must not lie before a position that was found before.
-    #[inline]
-    pub(super) fn value_end(&mut self, from: usize) -> usize {
-        let mut at = from;
-        loop {
-            self.advance(at);
-            at = loop {
-                let controls = self.controls >> (at - self.block);
-                if controls != 0 {
-                    break at + controls.trailing_zeros() as usize;
-                }
-                at = self.block + BLOCK;
-                self.advance(at);
-            };
-            match self.bytes.get(at) {
-                Some(b'\t') => at += 1,
-                _ => return at,
-            }
-        }
-    }
-
-    /// Loads the masks of the block that contains the position `at`.
-    #[inline]
-    fn advance(&mut self, at: usize) {
-        while at >= self.block + BLOCK {
             self.block += BLOCK;
-            self.load();
+            self.ends = block_ends(self.bytes, self.block);
+            at = at.max(self.block);
         }
     }
+}
 
-    #[inline]
-    fn load(&mut self) {
-        match self.bytes.get(self.block..).and_then(<[u8]>::first_chunk::<BLOCK>) {
-            Some(block) => {
-                (self.controls, self.others) = (0, 0);
-                for (index, lane) in block.as_chunks().0.iter().enumerate() {
-                    self.add_lane(index, lane);
-                }
-            }
-            None => self.load_last(),
-        }
+/// The mask of the block that begins at `block`.
+#[inline]
+fn block_ends(bytes: &[u8], block: u32) -> u64 {
+    match chunk_at(bytes, block) {
+        Some(block) => !block_text(block),
+        None => last_block_ends(bytes, block),
     }
+}
 
-    /// Loads the masks of the last block, which is shorter.
-    #[inline]
-    fn load_last(&mut self) {
-        let rest = self.bytes.get(self.block..).unwrap_or_default();
-        let (lanes, tail) = rest.as_chunks();
-        let behind = !0 << rest.len();
-        (self.controls, self.others) = (behind, behind);
-        for (index, lane) in lanes.iter().enumerate() {
-            self.add_lane(index, lane);
-        }
-        if !tail.is_empty() {
-            self.add_lane(lanes.len(), &padded(tail, self.bytes));
-        }
-    }
+/// As [`block_ends`], for the last block, which is shorter.
+#[inline(never)]
+fn last_block_ends(bytes: &[u8], block: u32) -> u64 {
+    let rest = bytes.get(block as usize..).unwrap_or_default();
+    // What is loaded begins before the rest, or twice in it: a loop would take longer.
+    let text = if let Some(last) = bytes.last_chunk() {
+        block_text(last).checked_shr(BLOCK - low_u32(rest.len())).unwrap_or(0)
+    } else if let (Some(first), Some(last)) = (rest.first_chunk::<32>(), rest.last_chunk()) {
+        half_text(first) | half_text(last) << (rest.len() - 2 * LANE)
+    } else if let (Some(first), Some(last)) = (rest.first_chunk::<16>(), rest.last_chunk()) {
+        u64::from(text(first)) | u64::from(text(last)) << (rest.len() - LANE)
+    } else {
+        u64::from(text(&padded(rest)))
+    };
+    !text
+}
 
-    #[inline]
-    fn add_lane(&mut self, index: usize, lane: &[u8; LANE]) {
-        let (controls, others) = masks(lane);
-        self.controls |= controls << (index * LANE);
-        self.others |= others << (index * LANE);
+/// The visible ASCII bytes and spaces of a block.
+#[inline]
+fn block_text(block: &[u8; 4 * LANE]) -> u64 {
+    let lanes = block.as_chunks().0;
+    let masks = [0, 1, 2, 3].map(|index| u64::from(text(&lanes[index])));
+    masks[0] | masks[1] << 16 | masks[2] << 32 | masks[3] << 48
+}
+
+#[inline]
+fn half_text(half: &[u8; 2 * LANE]) -> u64 {
+    let lanes = half.as_chunks().0;
+    u64::from(text(&lanes[0]) | text(&lanes[1]) << LANE)
+}
+
+/// The first position from `from` on with a byte that is neither a letter nor a hyphen; the length
+/// if there is none.
+#[inline]
+pub(super) fn name_end(bytes: &[u8], from: u32) -> u32 {
+    let mut at = from;
+    while let Some(lane) = chunk_at(bytes, at) {
+        let length = letters(lane).trailing_ones();
+        at += length;
+        if length < low_u32(LANE) {
+            return at;
+        }
     }
+    last_name_end(bytes, at)
+}
+
+/// As [`name_end`], for the last bytes, fewer than a vector has.
+#[inline(never)]
+fn last_name_end(bytes: &[u8], from: u32) -> u32 {
+    let rest = bytes.get(from as usize..).unwrap_or_default();
+    let letters = match bytes.last_chunk() {
+        Some(last) => letters(last) >> (LANE - rest.len()),
+        None => letters(&padded(rest)),
+    };
+    from + letters.trailing_ones()
+}
+
+/// The bytes from `at` on, if there are so many.
+#[inline]
+pub(super) fn chunk_at<const N: usize>(bytes: &[u8], at: u32) -> Option<&[u8; N]> {
+    let at = at as usize;
+    bytes.get(at..at + N)?.first_chunk()
+}
+
+/// As [`target_ends`], for a target as nearly all clients send it; `None` for others, and for one
+/// that does not end here.
+#[inline]
+pub(super) fn usual_target_ends(bytes: &[u8], from: u32) -> Option<(u32, u32)> {
+    let (mut at, mut query) = (from, u32::MAX);
+    loop {
+        let lane = chunk_at(bytes, at)?;
+        let (targets, marks) = usual_target_masks(lane);
+        if marks != 0 {
+            query = query.min(at + marks.trailing_zeros());
+        }
+        let length = targets.trailing_ones();
+        at += length;
+        if length < low_u32(LANE) {
+            return Some((query.min(at), at));
+        }
+    }
+}
+
+#[inline]
+fn usual_target_masks(lane: &[u8; LANE]) -> (u32, u32) {
+    let bytes = u8x16::new(*lane);
+    let angle = (bytes & u8x16::splat(!2)).simd_eq(u8x16::splat(b'<')).to_bitmask();
+    (above(lane, b'#') & !angle, bytes.simd_eq(u8x16::splat(b'?')).to_bitmask())
 }
 
 /// For the request target that begins at `from`: where its path ends, and where the target ends.
@@ -136,8 +171,14 @@ pub(super) fn target_ends(bytes: &[u8], from: usize) -> (usize, usize) {
         }
         at += LANE;
     }
-    let end = chars::target_end(bytes, at);
-    let mark = || bytes[at..end].iter().position(|&byte| byte == b'?').map(|mark| at + mark);
+    last_target_ends(bytes, at, query)
+}
+
+/// As [`target_ends`], for the last bytes.
+#[cold]
+fn last_target_ends(bytes: &[u8], from: usize, query: Option<usize>) -> (usize, usize) {
+    let end = chars::target_end(bytes, from);
+    let mark = || bytes[from..end].iter().position(|&byte| byte == b'?').map(|mark| from + mark);
     (query.or_else(mark).unwrap_or(end), end)
 }
 
@@ -153,39 +194,49 @@ fn target_masks(lane: &[u8; LANE]) -> (u32, u32) {
     (ends.to_bitmask(), bytes.simd_eq(u8x16::splat(b'?')).to_bitmask())
 }
 
-/// The tail of `bytes`, with zeros behind it.
-#[inline]
-fn padded(tail: &[u8], bytes: &[u8]) -> [u8; LANE] {
-    if let Some(last) = bytes.last_chunk() {
-        // A copy of exactly the tail would need a loop.
-        return (u128::from_le_bytes(*last) >> (8 * (LANE - tail.len()))).to_le_bytes();
-    }
+/// The bytes, fewer than a vector has, with zeros behind them.
+fn padded(bytes: &[u8]) -> [u8; LANE] {
     let mut lane = [0; LANE];
-    lane[..tail.len()].copy_from_slice(tail);
+    lane[..bytes.len()].copy_from_slice(bytes);
     lane
 }
 
-/// The control bytes of a vector, and its bytes that are neither letters, digits, hyphens nor dots.
+/// The visible ASCII bytes and spaces of a vector.
 #[inline]
-fn masks(lane: &[u8; LANE]) -> (u64, u64) {
+fn text(lane: &[u8; LANE]) -> u32 {
+    above(lane, b' ' - 1)
+}
+
+/// The ASCII bytes above `last`, except for the DEL.
+#[inline]
+fn above(lane: &[u8; LANE], last: u8) -> u32 {
+    // As signed numbers, DEL and one is the smallest, and bytes beyond ASCII are below zero.
+    let bytes = i8x16::from_ne_bytes(*lane) + i8x16::splat(1);
+    bytes.simd_gt(i8x16::splat(last.cast_signed() + 1)).to_bitmask()
+}
+
+/// The letters and hyphens of a vector.
+#[inline]
+fn letters(lane: &[u8; LANE]) -> u32 {
     let bytes = u8x16::new(*lane);
-    let control = below(bytes, 0, 0x20) | bytes.simd_eq(u8x16::splat(0x7f));
     let letter = below(bytes | u8x16::splat(0x20), b'a', 26);
-    let digit_or_mark = below(bytes, b'-', 13);
-    let slash = bytes.simd_eq(u8x16::splat(b'/'));
-    let other = !(letter | digit_or_mark) | slash;
-    (u64::from(control.to_bitmask()), u64::from(other.to_bitmask()))
+    (letter | bytes.simd_eq(u8x16::splat(b'-'))).to_bitmask()
 }
 
 /// For each byte, all bits if the byte is one of the `count` bytes from `first` on.
 #[inline]
 fn below(bytes: u8x16, first: u8, count: u8) -> u8x16 {
-    let offset = bytes - u8x16::splat(first);
-    offset.min(u8x16::splat(count - 1)).simd_eq(offset)
+    let beyond = (bytes - u8x16::splat(first)).saturating_sub(u8x16::splat(count - 1));
+    beyond.simd_eq(u8x16::splat(0))
+}
+
+#[allow(clippy::cast_possible_truncation)] // lengths below that of a block
+fn low_u32(length: usize) -> u32 {
+    length as u32
 }
 
 /// How many bytes a mask covers.
-const BLOCK: usize = 64;
+const BLOCK: u32 = 64;
 
 /// How many bytes a vector has.
 const LANE: usize = 16;
@@ -196,25 +247,46 @@ mod tests {
 
     use super::*;
 
+    /// What a plain look finds.
+    fn plain_end(bytes: &[u8], from: u32, is_in: impl Fn(u8) -> bool) -> u32 {
+        let run = bytes[from as usize..].iter().take_while(|&&byte| is_in(byte));
+        from + u32::try_from(run.count()).unwrap()
+    }
+
+    fn plain_name_end(bytes: &[u8], from: u32) -> u32 {
+        plain_end(bytes, from, |byte| byte.is_ascii_alphabetic() || byte == b'-')
+    }
+
+    fn plain_value_end(bytes: &[u8], from: u32) -> u32 {
+        plain_end(bytes, from, |byte| byte.is_ascii_graphic() || byte == b' ')
+    }
+
+    fn plain_target_ends(bytes: &[u8], from: u32) -> (u32, u32) {
+        let end = plain_end(bytes, from, |byte| {
+            byte.is_ascii_graphic() && !b"!\"#<>".contains(&byte) // the parser looks twice at a `!`
+        });
+        (plain_end(&bytes[..end as usize], from, |byte| byte != b'?'), end)
+    }
+
     quickcheck! {
         fn every_run_ends_where_a_plain_look_says(bytes: Vec<u8>, steps: Vec<u8>) -> bool {
             // Mostly bytes that do not end a run, so that some runs are long.
             let bytes: Vec<u8> = bytes
                 .iter()
-                .flat_map(|&byte| [&b"abcdefghijklmnopqrstuvwxyz-0123456789"[..], &[byte]].concat())
+                .flat_map(|&byte| [&b"abcdefghijklmnopqrstuvwxyz-ABCDEFGHI"[..], &[byte]].concat())
                 .collect();
             let (mut at, mut scanner) = (0, Scanner::new(&bytes, 0));
             for step in steps {
                 let (found, expected) = if step % 2 == 0 {
-                    (scanner.token_end(at), chars::token_end(&bytes, at))
+                    (name_end(&bytes, at), plain_name_end(&bytes, at))
                 } else {
-                    (scanner.value_end(at), chars::value_end(&bytes, at))
+                    (scanner.value_end(at), plain_value_end(&bytes, at))
                 };
                 if found != expected {
                     return false;
                 }
-                at = found + usize::from(step / 2 % 80);
-                if at > bytes.len() {
+                at = found + u32::from(step / 2 % 80);
+                if at as usize > bytes.len() {
                     break;
                 }
             }
@@ -228,15 +300,38 @@ mod tests {
             for position in 0..200 {
                 let mut bytes = [b'a'; 200];
                 bytes[position] = byte;
-                let mut scanner = Scanner::new(&bytes, 0);
-                assert_eq!(scanner.token_end(0), chars::token_end(&bytes, 0), "{byte}");
-                let mut scanner = Scanner::new(&bytes, 1);
-                assert_eq!(scanner.value_end(1), chars::value_end(&bytes, 1), "{byte}");
+                for from in [0, 1, 130, 137, 190] {
+                    assert_eq!(name_end(&bytes, from), plain_name_end(&bytes, from), "{byte}");
+                    let found = Scanner::new(&bytes, from).value_end(from);
+                    assert_eq!(found, plain_value_end(&bytes, from), "{byte}");
+                }
                 for mark in [0, 50, 100, 199] {
                     bytes[mark] = b'?';
                     let end = chars::target_end(&bytes, 2);
                     let path = bytes[2..end].iter().position(|&byte| byte == b'?');
                     assert_eq!(target_ends(&bytes, 2), (path.map_or(end, |at| at + 2), end));
+                    let expected = plain_target_ends(&bytes, 2);
+                    // The end must lie before the last vector.
+                    let expected = (expected.1 < 194).then_some(expected);
+                    assert_eq!(usual_target_ends(&bytes, 2), expected, "{byte}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn few_bytes_are_seen_alike() {
+        for byte in 0..=255 {
+            for length in 0..70_usize {
+                let from = u32::try_from(length / 3).unwrap();
+                for position in [0, length / 2, length.saturating_sub(1)] {
+                    let mut bytes = vec![b'a'; length];
+                    bytes.iter_mut().skip(position).take(1).for_each(|found| *found = byte);
+                    assert_eq!(name_end(&bytes, from), plain_name_end(&bytes, from), "{byte}");
+                    for block in [0, from] {
+                        let found = Scanner::new(&bytes, block).value_end(from);
+                        assert_eq!(found, plain_value_end(&bytes, from), "{byte} of {length}");
+                    }
                 }
             }
         }

@@ -29,7 +29,8 @@ pub(crate) const BUILDINGS: &[Building<'_>] = &[
             "control/",
             "telemetry/  body_error.rs",
             "config/",
-            "proto/  systemd/  with_fields.rs",
+            "proto/  systemd/",
+            "text.rs  with_fields.rs",
         ],
     ),
     ("db/src/", &["lib.rs", "postgres/  redis/", "pool/", "error.rs"]),
@@ -92,7 +93,7 @@ pub(crate) const BUILDINGS: &[Building<'_>] = &[
             "bound.rs  lookup.rs  stream_set.rs  split.rs  bind_error.rs",
             "socket.rs",
             "sim/",
-            "raw_fd.rs  sys.rs",
+            "raw_fd.rs  sys.rs  ascii.rs",
         ],
     ),
     (

@@ -28,6 +28,7 @@ const UNKNOWN_TO_PROTOCOL: &[&str] =
 const UNSAFE: &[&str] = &[
     "bench/src/micro/may.rs",
     "http/tests/alone_restarts.rs",
+    "net/src/ascii.rs",
     "net/src/inherit.rs",
     "net/src/raw_fd.rs",
     "net/src/sys.rs",

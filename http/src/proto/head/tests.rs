@@ -250,8 +250,14 @@ struct Cut {
 
 impl Arbitrary for Cut {
     fn arbitrary(g: &mut Gen) -> Self {
-        let methods = ["GET", "POST", "OPTIONS", "X-LONG-METHOD-NAME"];
-        let targets = ["/", "/a/b?c=d", "http://a/b", "*"];
+        let methods = ["GET", "GET", "POST", "OPTIONS", "X-LONG-METHOD-NAME"];
+        let targets = [
+            "/",
+            "/a/b?c=d",
+            "/!$&'()[]{}^?/a-query-that-ends-in-another-vector",
+            "http://a/b",
+            "*",
+        ];
         let lines = [
             "Host: a",
             "Content-Length: 5",
@@ -259,6 +265,11 @@ impl Arbitrary for Cut {
             "Connection: close",
             "Cookie: a=b; c=d",
             "Accept:\t*/*  ",
+            "Accept-Language: en",
+            "X_1:  \u{e9} a",
+            "Empty: ",
+            "Empty:",
+            "A-Name-That-Is-Longer-Than-A-Vector: a value that is longer than a block of the mask",
             "Bad name: x",
             "Transfer-Encoding: chunked",
         ];
@@ -350,6 +361,50 @@ impl Valid {
     }
 }
 
+/// Parses a head that has arrived, without the quick looks at its lines.
+fn parse_plainly(bytes: &[u8], limits: &Limits, head: &mut Head) -> Result<bool, Refusal> {
+    let (mut framing, mut known_host) = (RequestFraming::default(), KnownHost::default());
+    let line = plain_request_line(bytes, limits, head);
+    let line = line.map_err(|refusal| refuse_request_line(refusal, bytes, head))?;
+    let Some(mut line) = line else { return Ok(false) };
+    while !bytes[line as usize..].starts_with(b"\r\n") {
+        let Some(found) = plain_line(bytes, line)? else { return Ok(false) };
+        let FieldLine { name_end, value, value_end, line_end } = found;
+        if (line_end - line) as usize > limits.field_line_bytes {
+            return Err(RefusalKind::FieldLineBytes.at(line as usize));
+        }
+        if head.fields.len() == limits.fields {
+            return Err(RefusalKind::Fields.at(line as usize));
+        }
+        let field = Field { name: (line, name_end), value: (value, value_end) };
+        framing
+            .record(slice(bytes, field.name), slice(bytes, field.value), &mut known_host)
+            .map_err(|kind| kind.at(value as usize))?;
+        head.fields.push(field);
+        line = line_end + 2;
+    }
+    check_head(line + 2, limits)?;
+    finish_unusual(line as usize + 2, &framing, limits, head).map(|()| true)
+}
+
+#[test]
+fn each_name_with_a_meaning_is_recorded_in_any_case() {
+    for name in ["host", "expect", "connection", "content-length", "transfer-encoding"] {
+        for text in [name.to_owned(), name.to_uppercase()] {
+            let length = u32::try_from(text.len()).unwrap();
+            assert!(RequestFraming::may_have_meaning(length, text.as_bytes()[0]), "{text}");
+        }
+    }
+    for (line, has_close) in
+        [("CONNECTION", true), ("conNection", true), ("connectIon", true), ("conne`tion", false)]
+    {
+        let head = parse(with_field(&format!("{line}: close")).as_bytes()).unwrap().unwrap();
+        assert_eq!(head.keep_alive, !has_close, "{line}");
+    }
+    let hosts = parse(b"GET / HTTP/1.1\r\nHos^: a\r\n\r\n").map(|head| head.is_some());
+    assert_eq!(hosts, Err(RefusalKind::HostMissing));
+}
+
 type Fields = Vec<(String, Vec<u8>)>;
 
 /// How httparse reads the bytes.
@@ -393,6 +448,21 @@ quickcheck! {
         let Some(theirs) = httparse(&cut.bytes) else { return false };
         let (method, target) = (head.method.to_string(), target(&cut.bytes, &head));
         theirs == (head.end, method, target, head.minor, fields(&cut.bytes, &head))
+    }
+
+    fn a_quick_look_finds_what_the_plain_one_finds(cut: Cut, small: bool) -> bool {
+        let bytes = &cut.bytes[..];
+        let mut limits = Limits::default();
+        if small {
+            (limits.field_line_bytes, limits.head_bytes, limits.fields) = (20, 100, 3);
+        }
+        let (mut head, mut plain) = (Head::default(), Head::default());
+        let outcome = HeadParser::default().parse(bytes, &limits, &mut head);
+        match parse_plainly(bytes, &limits, &mut plain) {
+            Ok(false) => !matches!(outcome, Ok(true)), // perhaps a limit
+            Ok(true) => outcome == Ok(true) && format!("{head:?}") == format!("{plain:?}"),
+            refused => outcome == refused && head.method == plain.method,
+        }
     }
 
     fn any_split_parses_the_same(cut: Cut) -> bool {
