@@ -11,7 +11,8 @@ use super::shard::Shard;
 use crate::fiber::backtrace::Backtrace;
 use crate::fiber::stack_usage::StackUsage;
 use crate::fiber::{
-    Body, FiberCell, FiberKey, Label as Doing, Resume, Wait, take_depth, take_dump, while_running,
+    FiberCell, FiberKey, Label as Doing, Resume, Wait, take_depth, take_dump, while_running,
+    with_running,
 };
 
 /// Lists every fiber of the calling fiber's shard, in no particular order.
@@ -238,7 +239,7 @@ fn ask(fiber: &Rc<FiberCell>, question: Resume) -> Option<()> {
         return None;
     }
     let mut body = fiber.body.try_borrow_mut().ok()?;
-    let Body::Stackful(coroutine) = &mut *body else { return None };
+    let coroutine = body.coroutine()?;
     while_running(fiber, || coroutine.resume(question));
     Some(())
 }
