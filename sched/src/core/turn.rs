@@ -197,8 +197,7 @@ fn wait_max(shard: &Shard, now: Tick, until: Option<Tick>) -> Option<Duration> {
     if !shard.queue.is_empty() {
         return Some(Duration::ZERO);
     }
-    let next = shard.timers.next_at();
-    let at = next.into_iter().chain(until).min()?;
+    let at = shard.timers.next_at().min(until.unwrap_or(Tick::NEVER)).ever()?;
     Some(at.saturating_since(now).min(WAIT_MAX))
 }
 
