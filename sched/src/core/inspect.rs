@@ -83,9 +83,9 @@ pub fn inspect_with_backtraces(backtraces_max: usize) -> Vec<FiberInfo> {
 #[inline]
 #[track_caller]
 pub fn set_label(label: Option<&Doing>) {
-    local::with(|shard| {
-        let _former = shard.current().label.replace(label.cloned());
-    });
+    if with_running(|fiber| drop(fiber.label.replace(label.cloned()))).is_none() {
+        local::with(Shard::current); // panics, and says why
+    }
 }
 
 /// The counters of the shard that the calling fiber runs on.

@@ -87,6 +87,12 @@ impl LeaseHold {
         outer.filter(|outer| outer.0 <= own.0).unwrap_or(own)
     }
 
+    /// The same end without the frame.
+    #[inline]
+    pub(super) fn ends_at(&self) -> Tick {
+        if self.outer.borrow().is_none() { self.until.get() } else { self.end().0 }
+    }
+
     fn is_held(&self) -> bool {
         self.holder.get().1 != FiberKey::default()
     }
