@@ -8,7 +8,8 @@ use std::rc::Rc;
 
 use http::Method;
 use straightline_sched::{
-    DeadlineExceeded, Interest, before_park, checkpoint, is_cancel, now, set_label, with_own_locals,
+    BeforePark, DeadlineExceeded, Interest, before_park, checkpoint, is_cancel, now, set_label,
+    with_own_locals_or_end,
 };
 
 use super::connection::{Connection, End};
@@ -106,14 +107,15 @@ fn serve_requests(connection: &Connection) -> io::Result<End> {
     let mut buffers = connection.host().buffers.take();
     connection.link().output.begin(mem::take(&mut buffers.output));
     set_label(Some(&buffers.label));
+    let mut flush = None;
     let end = loop {
         if let Next::End(end) = next_request(connection, &mut buffers)? {
             break end;
         }
         let mut request = Request::new(buffers, Rc::clone(connection.link()));
         // Each request has its own fiber-locals: a proxy may send requests of several users over
-        // one connection.
-        let end = with_own_locals(|| serve_request(connection, &mut request));
+        // one connection. A cancel that unwinds this ends the connection's fiber.
+        let end = with_own_locals_or_end(|| serve_request(connection, &mut request, &mut flush));
         if let Ok(Some(End::Feed(fed))) = end {
             return rest::begin_pieces(connection, request, *fed);
         }
@@ -143,12 +145,13 @@ fn serve_requests(connection: &Connection) -> io::Result<End> {
 /// Reads until a request's head is complete, or the connection is idle or over. All responses are
 /// flushed before each read.
 fn next_request(connection: &Connection, buffers: &mut Buffers) -> io::Result<Next> {
-    let transport = &*connection.link().transport;
+    let transport = &connection.link().transport;
     let limits = &connection.host().limits;
     let mut head_until = None;
     loop {
         let Buffers { input, parser, head, .. } = buffers;
-        if connection.is_in_gap(input)
+        if !input.is_empty()
+            && connection.is_in_gap(input)
             && let Err(refusal) = connection.skip_gap(input)
         {
             return refuse_head(connection, refusal, false);
@@ -167,6 +170,13 @@ fn next_request(connection: &Connection, buffers: &mut Buffers) -> io::Result<Ne
         // A `recv` that would block is not called. Before the connection closes it is called all
         // the same: a request may have arrived meanwhile.
         let read = if transport.is_drained() && !is_closing {
+            if input.is_empty() {
+                if transport.arm(Interest::Read)? {
+                    return Ok(Next::End(End::Idle));
+                }
+                checkpoint();
+                continue;
+            }
             Err(ErrorKind::WouldBlock.into())
         } else {
             input.fill(transport, limits.head_bytes).inspect(|&count| {
@@ -227,8 +237,15 @@ fn refuse_head(connection: &Connection, refusal: Refusal, is_head: bool) -> io::
 
 /// Serves one request. Returns `None` if the connection stays open, with the request consumed from
 /// the buffers, and otherwise how the connection ends.
+///
+/// `flush` is the hook that sends the earlier responses if a handler waits. It stays for the requests
+/// that follow, because to set it and to take it back costs as much as a small handler.
 #[inline]
-fn serve_request(connection: &Connection, request: &mut Request) -> io::Result<Option<End>> {
+fn serve_request(
+    connection: &Connection,
+    request: &mut Request,
+    flush: &mut Option<BeforePark>,
+) -> io::Result<Option<End>> {
     let waits = request.head().expect_continue;
     connection.link().begin_request(if waits { Expectation::Waiting } else { Expectation::None });
     if connection.service().is_wrapped() {
@@ -244,8 +261,10 @@ fn serve_request(connection: &Connection, request: &mut Request) -> io::Result<O
         }
     }
     // If the handler waits, the earlier responses in the output leave at once.
-    let has_output = !connection.link().output.is_empty();
-    let flush = has_output.then(|| before_park(Rc::clone(connection.flush_hook())));
+    if !connection.link().output.is_empty() && connection.link().output.arrange_early_flush() {
+        *flush = None; // the former hook has been called
+        *flush = Some(before_park(Rc::clone(connection.flush_hook())));
+    }
     if connection.host().on_disconnect == OnDisconnect::Cancel {
         connection.link().watch();
     }
@@ -258,10 +277,11 @@ fn serve_request(connection: &Connection, request: &mut Request) -> io::Result<O
     } else {
         run_handler(connection, request)
     };
-    drop(flush);
     let response = response?;
     let is_connect = request.head().method == Method::CONNECT;
     if is_connect || response.status().is_informational() || response.body().is_special() {
+        drop(flush.take());
+        connection.link().output.end_early_flush();
         return respond_special(connection, request, response);
     }
     answer(connection, request, &response)
@@ -272,7 +292,7 @@ fn serve_request(connection: &Connection, request: &mut Request) -> io::Result<O
 #[inline]
 fn run_handler(connection: &Connection, request: &mut Request) -> io::Result<Response> {
     let (service, pacing) = (connection.service(), &connection.link().pacing);
-    match catch_unwind(AssertUnwindSafe(|| pacing.hold(|| service.run(request)))) {
+    match pacing.try_hold(|| service.run(request)) {
         Ok(Ok(response)) => Ok(response),
         Ok(Err(DeadlineExceeded)) => client_gone(cancelled_response(connection.link())),
         Err(payload) => Ok(handler_panic(connection, request, payload)),

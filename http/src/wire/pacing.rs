@@ -23,6 +23,7 @@
 use std::cell::Cell;
 use std::io::{self, ErrorKind};
 use std::rc::Rc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use straightline_net::Transport;
@@ -117,6 +118,15 @@ impl Pacing {
     #[inline]
     pub(crate) fn hold<T>(&self, body: impl FnOnce() -> T) -> Result<T, DeadlineExceeded> {
         self.lease.hold(self.handler_time(), body)
+    }
+
+    /// As [`hold`](Self::hold), and catches every other unwind too.
+    #[inline]
+    pub(crate) fn try_hold<T>(
+        &self,
+        body: impl FnOnce() -> T,
+    ) -> thread::Result<Result<T, DeadlineExceeded>> {
+        self.lease.try_hold(self.handler_time(), body)
     }
 
     /// Runs the wrappers, and the handler with [`hold`](Self::hold) among them. They have as much
