@@ -103,10 +103,10 @@ pub(crate) fn resume(shard: &Shard, fiber: Rc<FiberCell>) {
             return;
         };
         fiber.switch.set_stack(worker.bounds());
-        let working = Body::Stackless(Stackless::Working(worker));
-        let former = mem::replace(&mut *body, working);
-        if let Body::Stackless(Stackless::Idle(Some(activation))) = former {
-            order = Resume::Work(activation);
+        if let Body::Stackless(body) = &mut *body
+            && let Stackless::Idle(Some(rest)) = mem::replace(body, Stackless::Working(worker))
+        {
+            order = Resume::Work(rest);
         }
     }
     let Some(coroutine) = body.coroutine() else {
@@ -119,28 +119,29 @@ pub(crate) fn resume(shard: &Shard, fiber: Rc<FiberCell>) {
     let result = while_running(&fiber, || coroutine.resume(order));
     after_suspend(shard, &fiber);
     shard.pulse.beat();
-    let rest = match result {
+    match result {
         CoroutineResult::Yield(Suspend::Parked) => return,
-        CoroutineResult::Yield(Suspend::Rested(rest)) => rest,
+        CoroutineResult::Yield(Suspend::Rested(rest)) => {
+            let rests = rest.is_some();
+            if let Body::Stackless(body) = &mut *body
+                && let Stackless::Working(worker) = mem::replace(body, Stackless::Idle(rest))
+            {
+                shard.stacks.give_worker(worker, fiber.spawn_info.spawned_at);
+            }
+            if rests {
+                return;
+            }
+        }
         CoroutineResult::Yield(Suspend::Abandoned(why)) => {
             forget_body(shard, mem::replace(&mut *body, Body::OVER));
             drop(body);
             return abandon(shard, &fiber, why);
         }
-        CoroutineResult::Return(()) => None,
-    };
-    let rests = rest.is_some();
-    match mem::replace(&mut *body, Body::idle(rest)) {
-        Body::Stackless(Stackless::Working(worker)) => {
-            shard.stacks.give_worker(worker, fiber.spawn_info.spawned_at);
-            if rests {
-                return;
+        CoroutineResult::Return(()) => {
+            if let Body::Stackful(coroutine) = mem::replace(&mut *body, Body::OVER) {
+                shard.stacks.give(coroutine.into_stack(), fiber.spawn_info.spawned_at);
             }
         }
-        Body::Stackful(coroutine) => {
-            shard.stacks.give(coroutine.into_stack(), fiber.spawn_info.spawned_at);
-        }
-        Body::Stackless(Stackless::Idle(_)) => unreachable!("the body changed while it ran"),
     }
     drop_switch_hooks(shard, &fiber);
     drop(body);

@@ -1,8 +1,8 @@
 //! A fiber: a stackful coroutine, and the scheduler's record of it.
 //!
 //! There are two kinds of fibers. A *plain* fiber has a stack from its spawn to its end. An
-//! *episodic* fiber is a closure that the scheduler keeps, and runs on a pooled worker each time the
-//! fiber is woken. Between two activations it holds no stack at all, which makes ten thousand idle
+//! *episodic* fiber is a closure that the scheduler keeps, and runs on a worker each time the fiber
+//! is woken. Between two activations it holds no stack at all, which makes ten thousand idle
 //! connections cheap. While an activation runs, the two kinds do not differ.
 //!
 //! This folder holds the machine-level half (the switch, the stacks, the unwinding). It knows no
