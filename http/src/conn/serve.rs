@@ -25,7 +25,7 @@ use super::settle::{answer, answer_outlined};
 use super::stream::respond_special;
 use crate::config::{OnDisconnect, Timeout};
 use crate::message::{Request, Response};
-use crate::proto::{BodyLength, Refusal, RefusalKind};
+use crate::proto::{BodyLength, Head, HeadParser, Limits, Refusal, RefusalKind};
 use crate::telemetry::{Event, Outcome};
 use crate::wire::{Buffers, Expectation, close, linger};
 
@@ -146,25 +146,14 @@ fn serve_requests(connection: &Connection) -> io::Result<End> {
 /// flushed before each read.
 fn next_request(connection: &Connection, buffers: &mut Buffers) -> io::Result<Next> {
     let transport = &connection.link().transport;
-    let limits = &connection.host().limits;
     let mut head_until = None;
     loop {
-        let Buffers { input, parser, head, .. } = buffers;
-        if !input.is_empty()
-            && connection.is_in_gap(input)
-            && let Err(refusal) = connection.skip_gap(input)
+        if !buffers.input.is_empty()
+            && let Some(next) = parse_buffered(connection, buffers)?
         {
-            return refuse_head(connection, refusal, false);
+            return Ok(next);
         }
-        if !input.is_empty() {
-            match parser.parse(input.unread(), limits, head) {
-                Ok(true) => return Ok(Next::Request),
-                Ok(false) => {}
-                Err(refusal) => {
-                    return refuse_head(connection, refusal, head.method == Method::HEAD);
-                }
-            }
-        }
+        let input = &mut buffers.input;
         connection.link().flush()?;
         let is_closing = connection.host().is_draining() || connection.link().idle.end().is_some();
         // A `recv` that would block is not called. Before the connection closes it is called all
@@ -179,7 +168,7 @@ fn next_request(connection: &Connection, buffers: &mut Buffers) -> io::Result<Ne
             }
             Err(ErrorKind::WouldBlock.into())
         } else {
-            input.fill(transport, limits.head_bytes).inspect(|&count| {
+            input.fill(transport, connection.host().limits.head_bytes).inspect(|&count| {
                 connection.host().counters().bytes_read.add(count as u64);
             })
         };
@@ -227,6 +216,37 @@ fn next_request(connection: &Connection, buffers: &mut Buffers) -> io::Result<Ne
     }
 }
 
+/// Parses what is buffered; `None` if that is not a whole head.
+#[inline]
+fn parse_buffered(connection: &Connection, buffers: &mut Buffers) -> io::Result<Option<Next>> {
+    let Buffers { input, parser, head, .. } = buffers;
+    if connection.is_in_gap(input)
+        && let Err(refusal) = connection.skip_gap(input)
+    {
+        return refuse_head(connection, refusal, false).map(Some);
+    }
+    if input.is_empty() {
+        return Ok(None);
+    }
+    match parse(parser, input.unread(), &connection.host().limits, head) {
+        Ok(true) => Ok(Some(Next::Request)),
+        Ok(false) => Ok(None),
+        Err(refusal) => refuse_head(connection, refusal, head.method == Method::HEAD).map(Some),
+    }
+}
+
+/// Not inlined: the parser's many variables would be prepared also where nothing is buffered, which
+/// is at each second look.
+#[inline(never)]
+fn parse(
+    parser: &mut HeadParser,
+    bytes: &[u8],
+    limits: &Limits,
+    head: &mut Head,
+) -> Result<bool, Refusal> {
+    parser.parse(bytes, limits, head)
+}
+
 /// Refuses bytes that are not a request's head. Where the next request begins is unknown, so the
 /// connection ends.
 #[cold]
@@ -238,8 +258,8 @@ fn refuse_head(connection: &Connection, refusal: Refusal, is_head: bool) -> io::
 /// Serves one request. Returns `None` if the connection stays open, with the request consumed from
 /// the buffers, and otherwise how the connection ends.
 ///
-/// `flush` is the hook that sends the earlier responses if a handler waits. It stays for the requests
-/// that follow, because to set it and to take it back costs as much as a small handler.
+/// `flush` is the hook that sends the earlier responses if a handler waits. It stays for the
+/// requests that follow, because to set it and to take it back costs as much as a small handler.
 #[inline]
 fn serve_request(
     connection: &Connection,
