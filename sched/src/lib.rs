@@ -244,6 +244,8 @@ pub use crate::core::{
     try_scope, turn_start, uncancellable, wait_for_armed, wake_at, wake_later, with_own_locals,
     yield_now,
 };
+#[doc(hidden)]
+pub use crate::core::{ShardTime, with_own_locals_or_end};
 pub use crate::driver::{DriverKind, Interest, Watch, Watched};
 pub use crate::fiber::backtrace::Backtrace;
 pub use crate::fiber::stack_usage::StackUsage;

@@ -4,7 +4,7 @@
 //! connection, and each of them calls only those below it: `respond` is the lowest, `serve` the
 //! highest.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 
 use http::Method;
@@ -22,7 +22,8 @@ use crate::wire::{Host, Input, Link};
 /// connection is recorded once too, when this is dropped, whatever else was recorded before.
 pub(crate) struct Connection {
     link: Rc<Link>,
-    flush_hook: Rc<dyn Fn()>,
+    /// Made at its first use: for a response behind others, or one that is streamed.
+    flush_hook: OnceCell<Rc<dyn Fn()>>,
     /// The link's host, one indirection nearer.
     host: Rc<Host>,
     service: Rc<Service>,
@@ -68,12 +69,10 @@ pub(super) struct Handover {
 
 impl Connection {
     pub(crate) fn new(link: Rc<Link>, service: Rc<Service>, awaits_handshake: bool) -> Self {
-        let output = Rc::clone(&link);
-        let flush_hook = Rc::new(move || output.flush_before_park());
         let host = Rc::clone(&link.host);
         Self {
             link,
-            flush_hook,
+            flush_hook: OnceCell::new(),
             host,
             service,
             gap: Cell::new(Gap::default()),
@@ -101,7 +100,10 @@ impl Connection {
     /// The hook for [`before_park`](straightline_sched::before_park) that flushes the link.
     #[inline]
     pub(super) fn flush_hook(&self) -> &Rc<dyn Fn()> {
-        &self.flush_hook
+        self.flush_hook.get_or_init(|| {
+            let link = Rc::clone(&self.link);
+            Rc::new(move || link.flush_before_park())
+        })
     }
 
     /// Whether the next bytes are, or may be, empty lines before a head.

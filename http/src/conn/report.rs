@@ -12,13 +12,18 @@ use crate::wire::Link;
 /// Reports a request and its response, once. The request's head must still be there.
 #[inline]
 pub(super) fn report_request(link: &Link, request: &Request) {
-    let route = link.exchange.route();
-    let is_wanted = link.host.wants_requests();
-    if (is_wanted || route.is_some()) && link.exchange.record_reported() {
-        if let Some(route) = route {
+    if link.host.wants_requests() || link.exchange.has_route() {
+        report_wanted(link, request);
+    }
+}
+
+#[inline(never)]
+fn report_wanted(link: &Link, request: &Request) {
+    if link.exchange.record_reported() {
+        if let Some(route) = link.exchange.route() {
             link.count_route(route);
         }
-        if is_wanted {
+        if link.host.wants_requests() {
             report(link, Some(request));
         }
     }

@@ -8,7 +8,8 @@ use std::rc::Rc;
 
 use http::Method;
 use straightline_sched::{
-    DeadlineExceeded, Interest, before_park, checkpoint, is_cancel, now, set_label, with_own_locals,
+    BeforePark, DeadlineExceeded, Interest, before_park, checkpoint, is_cancel, now, set_label,
+    with_own_locals_or_end,
 };
 
 use super::connection::{Connection, End};
@@ -24,7 +25,7 @@ use super::settle::{answer, answer_outlined};
 use super::stream::{respond_special, run_protocol};
 use crate::config::{OnDisconnect, Timeout};
 use crate::message::{Request, Response};
-use crate::proto::{BodyLength, Refusal, RefusalKind};
+use crate::proto::{BodyLength, Head, HeadParser, Limits, Refusal, RefusalKind};
 use crate::telemetry::{Event, Outcome};
 use crate::wire::{Buffers, Expectation, close, linger};
 
@@ -106,14 +107,15 @@ fn serve_requests(connection: &Connection) -> io::Result<End> {
     let mut buffers = connection.host().buffers.take();
     connection.link().output.begin(mem::take(&mut buffers.output));
     set_label(Some(&buffers.label));
+    let mut flush = None;
     let end = loop {
         if let Next::End(end) = next_request(connection, &mut buffers)? {
             break end;
         }
         let mut request = Request::new(buffers, Rc::clone(connection.link()));
         // Each request has its own fiber-locals: a proxy may send requests of several users over
-        // one connection.
-        let end = with_own_locals(|| serve_request(connection, &mut request));
+        // one connection. A cancel that unwinds this ends the connection's fiber.
+        let end = with_own_locals_or_end(|| serve_request(connection, &mut request, &mut flush));
         if let Ok(Some(End::Feed(fed))) = end {
             return rest::begin_pieces(connection, request, *fed);
         }
@@ -143,33 +145,30 @@ fn serve_requests(connection: &Connection) -> io::Result<End> {
 /// Reads until a request's head is complete, or the connection is idle or over. All responses are
 /// flushed before each read.
 fn next_request(connection: &Connection, buffers: &mut Buffers) -> io::Result<Next> {
-    let transport = &*connection.link().transport;
-    let limits = &connection.host().limits;
+    let transport = &connection.link().transport;
     let mut head_until = None;
     loop {
-        let Buffers { input, parser, head, .. } = buffers;
-        if connection.is_in_gap(input)
-            && let Err(refusal) = connection.skip_gap(input)
+        if !buffers.input.is_empty()
+            && let Some(next) = parse_buffered(connection, buffers)?
         {
-            return refuse_head(connection, refusal, false);
+            return Ok(next);
         }
-        if !input.is_empty() {
-            match parser.parse(input.unread(), limits, head) {
-                Ok(true) => return Ok(Next::Request),
-                Ok(false) => {}
-                Err(refusal) => {
-                    return refuse_head(connection, refusal, head.method == Method::HEAD);
-                }
-            }
-        }
+        let input = &mut buffers.input;
         connection.link().flush()?;
         let is_closing = connection.host().is_draining() || connection.link().idle.end().is_some();
         // A `recv` that would block is not called. Before the connection closes it is called all
         // the same: a request may have arrived meanwhile.
         let read = if transport.is_drained() && !is_closing {
+            if input.is_empty() {
+                if transport.arm(Interest::Read)? {
+                    return Ok(Next::End(End::Idle));
+                }
+                checkpoint();
+                continue;
+            }
             Err(ErrorKind::WouldBlock.into())
         } else {
-            input.fill(transport, limits.head_bytes).inspect(|&count| {
+            input.fill(transport, connection.host().limits.head_bytes).inspect(|&count| {
                 connection.host().counters().bytes_read.add(count as u64);
             })
         };
@@ -217,6 +216,37 @@ fn next_request(connection: &Connection, buffers: &mut Buffers) -> io::Result<Ne
     }
 }
 
+/// Parses what is buffered; `None` if that is not a whole head.
+#[inline]
+fn parse_buffered(connection: &Connection, buffers: &mut Buffers) -> io::Result<Option<Next>> {
+    let Buffers { input, parser, head, .. } = buffers;
+    if connection.is_in_gap(input)
+        && let Err(refusal) = connection.skip_gap(input)
+    {
+        return refuse_head(connection, refusal, false).map(Some);
+    }
+    if input.is_empty() {
+        return Ok(None);
+    }
+    match parse(parser, input.unread(), &connection.host().limits, head) {
+        Ok(true) => Ok(Some(Next::Request)),
+        Ok(false) => Ok(None),
+        Err(refusal) => refuse_head(connection, refusal, head.method == Method::HEAD).map(Some),
+    }
+}
+
+/// Not inlined: the parser's many variables would be prepared also where nothing is buffered, which
+/// is at each second look.
+#[inline(never)]
+fn parse(
+    parser: &mut HeadParser,
+    bytes: &[u8],
+    limits: &Limits,
+    head: &mut Head,
+) -> Result<bool, Refusal> {
+    parser.parse(bytes, limits, head)
+}
+
 /// Refuses bytes that are not a request's head. Where the next request begins is unknown, so the
 /// connection ends.
 #[cold]
@@ -227,8 +257,15 @@ fn refuse_head(connection: &Connection, refusal: Refusal, is_head: bool) -> io::
 
 /// Serves one request. Returns `None` if the connection stays open, with the request consumed from
 /// the buffers, and otherwise how the connection ends.
+///
+/// `flush` is the hook that sends the earlier responses if a handler waits. It stays for the
+/// requests that follow, because to set it and to take it back costs as much as a small handler.
 #[inline]
-fn serve_request(connection: &Connection, request: &mut Request) -> io::Result<Option<End>> {
+fn serve_request(
+    connection: &Connection,
+    request: &mut Request,
+    flush: &mut Option<BeforePark>,
+) -> io::Result<Option<End>> {
     let waits = request.head().expect_continue;
     connection.link().begin_request(if waits { Expectation::Waiting } else { Expectation::None });
     if connection.service().is_wrapped() {
@@ -244,8 +281,10 @@ fn serve_request(connection: &Connection, request: &mut Request) -> io::Result<O
         }
     }
     // If the handler waits, the earlier responses in the output leave at once.
-    let has_output = !connection.link().output.is_empty();
-    let flush = has_output.then(|| before_park(Rc::clone(connection.flush_hook())));
+    if !connection.link().output.is_empty() && connection.link().output.arrange_early_flush() {
+        *flush = None; // the former hook has been called
+        *flush = Some(before_park(Rc::clone(connection.flush_hook())));
+    }
     if connection.host().on_disconnect == OnDisconnect::Cancel {
         connection.link().watch();
     }
@@ -258,10 +297,11 @@ fn serve_request(connection: &Connection, request: &mut Request) -> io::Result<O
     } else {
         run_handler(connection, request)
     };
-    drop(flush);
     let response = response?;
     let is_connect = request.head().method == Method::CONNECT;
     if is_connect || response.status().is_informational() || response.body().is_special() {
+        drop(flush.take());
+        connection.link().output.end_early_flush();
         return match respond_special(connection, request, response)? {
             Some(End::Upgrade(handover)) => Ok(Some(run_protocol(connection, *handover))),
             end => Ok(end),
@@ -275,7 +315,7 @@ fn serve_request(connection: &Connection, request: &mut Request) -> io::Result<O
 #[inline]
 fn run_handler(connection: &Connection, request: &mut Request) -> io::Result<Response> {
     let (service, pacing) = (connection.service(), &connection.link().pacing);
-    match catch_unwind(AssertUnwindSafe(|| pacing.hold(|| service.run(request)))) {
+    match pacing.try_hold(|| service.run(request)) {
         Ok(Ok(response)) => Ok(response),
         Ok(Err(DeadlineExceeded)) => client_gone(cancelled_response(connection.link())),
         Err(payload) => Ok(handler_panic(connection, request, payload)),

@@ -54,8 +54,8 @@ pub(super) fn send(
     if matches!(unread, Unread::Refused(_) | Unread::TimedOut(_)) {
         return Ok((unread, false));
     }
-    let keep_alive =
-        may_keep_alive(connection, request, response.head()) && is_skippable(connection, unread);
+    let keep_alive = may_keep_alive(connection, request, response.head())
+        && (unread == Unread::Nothing || is_skippable(connection, unread));
     respond(connection, request.head(), Some(request), response, keep_alive)?;
     Ok((unread, keep_alive))
 }
@@ -76,6 +76,7 @@ pub(super) fn settle_sent(
 }
 
 /// Whether the client, the handler and the server all allow another request on the connection.
+#[inline]
 pub(super) fn may_keep_alive(
     connection: &Connection,
     request: &Request,

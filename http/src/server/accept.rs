@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 use straightline_net::{BoundListener, TcpListener, Transport, UnixListener};
 use straightline_sched::{
-    JoinHandle, checkpoint, now, park_timeout, sleep, spawn_stackless, turn_start,
+    JoinHandle, ShardTime, checkpoint, now, park_timeout, sleep, spawn_stackless, turn_start,
 };
 
 use super::beginning::{Beginning, secured};
@@ -216,7 +216,7 @@ fn open(beginning: Beginning, state: &Rc<ShardState>, end: Option<EndCell>) -> J
     let Beginning { stream, peer, awaits_handshake } = beginning;
     state.slot.counters.accepted.bump();
     stream.join_set(&state.slot.streams);
-    let link = Rc::new(Link::new(peer, Rc::clone(&state.host), stream, turn_start()));
+    let link = Rc::new(Link::new(peer, Rc::clone(&state.host), stream, ShardTime::of_turn()));
     state.host.emit(&Event::ConnectionOpened { peer: link.peer() });
     state.insert(&link, |registered| {
         let service = Rc::clone(&state.service);

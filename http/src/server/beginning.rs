@@ -14,11 +14,11 @@ use straightline_tls::TlsStream;
 
 use super::state::ShardState;
 use crate::config::Peer;
-use crate::wire::{ConnectionPeer, ProxiedPeer, ProxiedStream};
+use crate::wire::{ClientStream, ConnectionPeer, ProxiedPeer, ProxiedStream};
 
 /// The stream of a new connection.
 pub(super) struct Beginning {
-    pub(super) stream: Box<dyn Transport>,
+    pub(super) stream: ClientStream,
     pub(super) peer: ConnectionPeer,
     /// It has a handshake, or may have one.
     pub(super) awaits_handshake: bool,
@@ -28,7 +28,8 @@ impl Beginning {
     /// For a stream that the program gives: only the stream itself knows whether it has a
     /// handshake.
     pub(super) fn given(stream: Box<dyn Transport>, peer: Peer, _: &ShardState) -> Self {
-        Self { stream, peer: ConnectionPeer::Direct(peer), awaits_handshake: true }
+        let (stream, peer) = (ClientStream::Other(stream), ConnectionPeer::Direct(peer));
+        Self { stream, peer, awaits_handshake: true }
     }
 }
 
@@ -52,9 +53,10 @@ fn over<T: Transport>(
     #[cfg(feature = "_tls")]
     if let Some(config) = state.host.tls() {
         let budget = Arc::clone(&state.host.memory);
-        let stream = Box::new(TlsStream::server(stream, config).with_memory_budget(budget));
+        let stream = TlsStream::server(stream, config).with_memory_budget(budget);
+        let stream = ClientStream::Other(Box::new(stream));
         return Beginning { stream, peer, awaits_handshake: true };
     }
     let _ = state;
-    Beginning { stream: Box::new(stream), peer, awaits_handshake: has_header }
+    Beginning { stream: ClientStream::new(stream), peer, awaits_handshake: has_header }
 }

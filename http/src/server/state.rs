@@ -10,7 +10,7 @@ use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use straightline_net::Transport;
-use straightline_sched::{Fiber, JoinHandle, turn_start};
+use straightline_sched::{Fiber, JoinHandle, ShardTime};
 
 use super::connections::Connections;
 use super::entry::{ConnectionKey, Entry};
@@ -64,7 +64,7 @@ impl ShardState {
         };
         Rc::new_cyclic(|state| Self {
             service,
-            host: Host::new(shared, slot, turn_start()),
+            host: Host::new(shared, slot, ShardTime::of_turn()),
             shared: Arc::clone(shared),
             slot: Arc::clone(slot),
             connections: Connections::default(),

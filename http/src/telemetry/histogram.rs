@@ -33,8 +33,14 @@ pub struct Latencies {
 
 impl Histogram {
     /// Counts `count` requests that took `duration`. Only the owning thread may call it.
+    #[cfg(test)]
     pub(crate) fn record(&self, duration: Duration, count: u64) {
-        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        self.record_nanos(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX), count);
+    }
+
+    /// As [`record`](Self::record).
+    #[inline]
+    pub(crate) fn record_nanos(&self, nanos: u64, count: u64) {
         let add = |number: &AtomicU64, more: u64| {
             number.store(number.load(Ordering::Relaxed).wrapping_add(more), Ordering::Relaxed);
         };

@@ -6,9 +6,9 @@ use std::mem;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use straightline_net::Transport;
 use straightline_sched::{Label, sim};
 
+use super::client_stream::ClientStream;
 use crate::control::{Held, Memory};
 use crate::proto::{Head, HeadParser};
 
@@ -190,7 +190,7 @@ impl Input {
     /// makes some.
     pub(crate) fn fill(
         &mut self,
-        transport: &dyn Transport,
+        transport: &ClientStream,
         head_bytes_max: usize,
     ) -> io::Result<usize> {
         if self.end == self.bytes.len() {

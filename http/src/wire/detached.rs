@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use straightline_net::Transport;
 use straightline_sched::sync::Ready;
-use straightline_sched::{Interest, now, sim};
+use straightline_sched::{Interest, ShardTime, sim};
 
 use super::buffers::Buffers;
 use super::host::Host;
@@ -33,7 +33,7 @@ pub(crate) fn detached(peer: Peer) -> (Rc<Link>, Box<Buffers>) {
 fn new_host() -> Rc<Host> {
     let (config, observers) = (Config::default(), Observers::default());
     let shared = Shared::new(config, observers, Vec::new(), Vec::new(), 1, None);
-    Host::new(&shared, &Arc::new(Slot::new(0, false)), now())
+    Host::new(&shared, &Arc::new(Slot::new(0, false)), ShardTime::now())
 }
 
 /// The transport of a link without a client.

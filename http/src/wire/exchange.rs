@@ -6,10 +6,10 @@
 //! exchange says so.
 
 use std::cell::Cell;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::StatusCode;
-use straightline_sched::{now, turn_start};
+use straightline_sched::ShardTime;
 
 use crate::telemetry::{Outcome, RouteLabel, ShardCounters};
 
@@ -19,7 +19,7 @@ pub(crate) struct Exchange {
     number: Cell<u64>,
     /// When the request came, by the clock of the scheduler's turn; before the first request, when
     /// the connection came.
-    begun: Cell<Instant>,
+    begun: Cell<ShardTime>,
     expectation: Cell<Expectation>,
     /// The request is with its handler, or its answer is on its way.
     is_in_flight: Cell<bool>,
@@ -50,7 +50,7 @@ pub(crate) enum Expectation {
 
 impl Exchange {
     /// On a new connection, before the first request.
-    pub(super) fn new(begun: Instant) -> Self {
+    pub(super) fn new(begun: ShardTime) -> Self {
         Self {
             number: Cell::new(0),
             begun: Cell::new(begun),
@@ -82,7 +82,7 @@ impl Exchange {
             body_at,
         } = self;
         number.set(number.get() + 1);
-        begun.set(turn_start());
+        begun.set(ShardTime::of_turn());
         expected.set(expectation);
         is_in_flight.set(true);
         awaits_client.set(false);
@@ -135,19 +135,24 @@ impl Exchange {
 
     /// When the request came; before the first request, when the connection came.
     #[inline]
-    pub(super) fn begun(&self) -> Instant {
+    pub(super) fn begun(&self) -> ShardTime {
         self.begun.get()
     }
 
     /// How long the request has taken so far.
     pub(crate) fn time(&self) -> Duration {
-        now().saturating_duration_since(self.begun.get())
+        Duration::from_nanos(self.nanos())
+    }
+
+    /// The same in nanoseconds.
+    pub(super) fn nanos(&self) -> u64 {
+        ShardTime::now().nanos_since(self.begun.get())
     }
 
     /// For input that never became a request: it has taken no time, and has no route.
     pub(crate) fn restart_clock(&self) {
         self.route.set(None);
-        self.begun.set(turn_start());
+        self.begun.set(ShardTime::of_turn());
     }
 
     #[inline]
@@ -184,6 +189,11 @@ impl Exchange {
     #[inline]
     pub(crate) fn set_route(&self, route: RouteLabel) {
         self.route.set(Some(route));
+    }
+
+    #[inline]
+    pub(crate) fn has_route(&self) -> bool {
+        self.route.get().is_some()
     }
 
     #[inline]

@@ -8,10 +8,10 @@ use std::cell::{Cell, RefCell, RefMut};
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
-use straightline_sched as sched;
 use straightline_sched::sync::{Flag, FlagReader};
+use straightline_sched::{self as sched, ShardTime};
 #[cfg(feature = "_tls")]
 use straightline_tls::{HandshakeError, TlsConfig, TlsInfo};
 
@@ -46,12 +46,12 @@ pub(crate) struct Host {
     sweep: Cell<u32>,
     encoder: RefCell<Encoder>,
     /// Until when the encoder's date is right.
-    encoder_until: Cell<Instant>,
+    encoder_until: Cell<ShardTime>,
 }
 
 impl Host {
     /// For the shard of that slot, on the shard's own thread, whose turn began at `now`.
-    pub(crate) fn new(shared: &Arc<Shared>, slot: &Arc<Slot>, now: Instant) -> Rc<Self> {
+    pub(crate) fn new(shared: &Arc<Shared>, slot: &Arc<Slot>, now: ShardTime) -> Rc<Self> {
         let config = &shared.config;
         Rc::new(Self {
             limits: config.limits.clone(),
@@ -137,13 +137,13 @@ impl Host {
         self.shared.observers.emit(event);
     }
 
-    /// `count` requests were answered, the first of which began at `since`. Returns how long ago
-    /// that was.
+    /// `count` requests were answered, the first of which began at `since`. Returns how many
+    /// nanoseconds ago that was.
     #[inline]
-    pub(super) fn record_latency(&self, since: Instant, count: u64) -> Duration {
-        let time = sched::now().saturating_duration_since(since);
-        self.slot.latencies.record(time, count);
-        time
+    pub(super) fn record_latency(&self, since: ShardTime, count: u64) -> u64 {
+        let nanos = ShardTime::now().nanos_since(since);
+        self.slot.latencies.record_nanos(nanos, count);
+        nanos
     }
 
     /// A handler has panicked: reports that, and does what the policy says.
@@ -235,7 +235,7 @@ impl Host {
 
     /// The encoder, with the date of this second.
     pub(crate) fn encoder(&self) -> RefMut<'_, Encoder> {
-        let now = sched::turn_start();
+        let now = ShardTime::of_turn();
         if now >= self.encoder_until.get() {
             self.renew_encoder(now);
         }
@@ -243,7 +243,7 @@ impl Host {
     }
 
     #[cold]
-    fn renew_encoder(&self, now: Instant) {
+    fn renew_encoder(&self, now: ShardTime) {
         let date = sched::system_time();
         self.encoder.replace(Encoder::new(&httpdate::fmt_http_date(date)));
         let past_second = date.duration_since(UNIX_EPOCH).map_or(0, |time| time.subsec_nanos());

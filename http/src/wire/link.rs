@@ -14,10 +14,11 @@ use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use straightline_net::Transport;
-use straightline_sched::{checkpoint, now, turn_start};
+use straightline_sched::{ShardTime, checkpoint, turn_start};
 #[cfg(feature = "_tls")]
 use straightline_tls::TlsInfo;
 
+use super::client_stream::ClientStream;
 use super::connection_peer::{ConnectionPeer, ProxiedPeer};
 use super::disconnect::Watch;
 use super::exchange::{Exchange, Expectation};
@@ -52,16 +53,15 @@ pub(crate) struct Link {
     is_detached: bool,
     /// The connection's fiber rests in the middle of a response, and looks again when it is woken.
     is_resting: Cell<bool>,
-    /// Boxed: the offset of an unsized field would have to be computed at each access.
-    pub(crate) transport: Box<dyn Transport>,
+    pub(crate) transport: ClientStream,
 }
 
 impl Link {
     pub(crate) fn new(
         peer: ConnectionPeer,
         host: Rc<Host>,
-        transport: Box<dyn Transport>,
-        begun: Instant,
+        transport: ClientStream,
+        begun: ShardTime,
     ) -> Self {
         Self {
             peer,
@@ -85,7 +85,12 @@ impl Link {
     pub(super) fn detached(peer: Peer, host: Rc<Host>, transport: impl Transport) -> Self {
         Self {
             is_detached: true,
-            ..Self::new(ConnectionPeer::Direct(peer), host, Box::new(transport), now())
+            ..Self::new(
+                ConnectionPeer::Direct(peer),
+                host,
+                ClientStream::new(transport),
+                ShardTime::now(),
+            )
         }
     }
 
@@ -172,25 +177,25 @@ impl Link {
     #[cold]
     fn count_rare_route(&self, route: RouteLabel, counted: Option<RoutePlace>) {
         let count = || self.host.routes().count(route, self.exchange.status());
-        let (place, time) = (counted.unwrap_or_else(count), self.exchange.time());
-        self.add_route_time(time);
-        self.host.routes().add_time(place, time, 1);
+        let (place, nanos) = (counted.unwrap_or_else(count), self.exchange.nanos());
+        self.add_route_time(nanos);
+        self.host.routes().add_time(place, nanos, 1);
     }
 
     /// The requests of a route that have no time yet have taken so long.
     #[inline]
-    fn add_route_time(&self, time: Duration) {
+    fn add_route_time(&self, nanos: u64) {
         let (place, count) = self.untimed.get();
         if count > 0 {
             self.untimed.set((place, 0));
-            self.host.routes().add_time(place, time, count);
+            self.host.routes().add_time(place, nanos, count);
         }
     }
 
     /// The connection has ended, perhaps with responses that could not be sent.
     pub(crate) fn end_route_time(&self) {
         if self.untimed.get().1 > 0 {
-            self.add_route_time(self.exchange.time());
+            self.add_route_time(self.exchange.nanos());
         }
     }
 
@@ -210,8 +215,9 @@ impl Link {
     /// For a connection that was opened a moment ago: until when the server waits for its first
     /// request although it shuts down. That request has been on its way since the client connected.
     pub(crate) fn first_request_until(&self) -> Option<Instant> {
-        let until = self.exchange.begun() + FIRST_REQUEST_TIME;
-        (self.is_new() && until > turn_start()).then_some(until)
+        let nanos = ShardTime::of_turn().nanos_since(self.exchange.begun());
+        let left = FIRST_REQUEST_TIME.checked_sub(Duration::from_nanos(nanos))?;
+        (self.is_new() && !left.is_zero()).then(|| turn_start() + left)
     }
 
     /// In which sweep of its shard the connection became idle; `None` while it is active.
@@ -282,7 +288,9 @@ impl Link {
     /// The handler has returned, or does not want to be cancelled.
     #[inline]
     pub(crate) fn unwatch(&self) {
-        drop(self.watch.take());
+        if let Some(watch) = self.watch.take() {
+            drop_outlined(watch);
+        }
     }
 
     /// A handler is about to hold `bytes` more of its request's body in memory; false if the server
@@ -323,7 +331,34 @@ impl Link {
     ///
     /// A yield point.
     pub(crate) fn flush(&self) -> io::Result<()> {
-        if self.output.is_empty() { Ok(()) } else { self.write_out(&[]) }
+        if self.output.is_empty() || self.write_at_once()? { Ok(()) } else { self.write_out(&[]) }
+    }
+
+    /// Tries to send the whole output without a wait; false if there is more to do.
+    fn write_at_once(&self) -> io::Result<bool> {
+        // Before anything is written, as in `write`.
+        checkpoint();
+        if self.output.is_being_written() {
+            return Ok(false);
+        }
+        let count = match self.output.try_write_at_once(&self.transport) {
+            Ok(count) => count,
+            Err(error) => return if is_transient(&error) { Ok(false) } else { Err(error) },
+        };
+        self.record_written(count);
+        if !self.output.is_empty() {
+            return Ok(false);
+        }
+        self.flush_transport()?;
+        self.record_sent();
+        Ok(true)
+    }
+
+    /// `count` bytes were given to the transport.
+    #[inline]
+    fn record_written(&self, count: usize) {
+        self.pacing.record_sent(count);
+        self.host.counters().bytes_written.add(count as u64);
     }
 
     /// As [`flush`](Self::flush), unless another fiber of the handler is sending: that fiber sends
@@ -350,6 +385,7 @@ impl Link {
         self.write_out(body)
     }
 
+    #[inline(never)]
     fn write_out(&self, body: &[u8]) -> io::Result<()> {
         let mut turn = self.output.take_turn()?;
         while turn.has_unsent(body) {
@@ -398,8 +434,7 @@ impl Link {
         loop {
             match write(&*self.transport) {
                 Ok(count) => {
-                    self.pacing.record_sent(count);
-                    self.host.counters().bytes_written.add(count as u64);
+                    self.record_written(count);
                     return Ok(count);
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.wait_for_room()?,
@@ -413,8 +448,8 @@ impl Link {
     #[inline]
     fn record_sent(&self) {
         if let Some((since, count)) = self.output.take_sent() {
-            let time = self.host.record_latency(since, count.into());
-            self.add_route_time(time);
+            let nanos = self.host.record_latency(since, count.into());
+            self.add_route_time(nanos);
         }
     }
 
@@ -428,6 +463,17 @@ impl Link {
         let _held = self.held.while_unsent(self.output.capacity());
         self.pacing.wait_for_room(&*self.transport, &self.exchange)
     }
+}
+
+#[cold]
+fn drop_outlined<T>(value: T) {
+    drop(value);
+}
+
+/// Whether the same call may succeed later.
+#[cold]
+fn is_transient(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
 
 /// How long a server that shuts down waits for the first request of a connection, from its accept

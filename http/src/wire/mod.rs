@@ -2,8 +2,8 @@
 //!
 //! From the bottom up, each file knows only the files before it:
 //!
-//! - `linger` closes the stream under a connection with care, `disconnect` notices that a client
-//!   has gone;
+//! - `client_stream` is the stream under a connection, `linger` closes it with care, `disconnect`
+//!   notices that a client has gone;
 //! - `buffers` is the memory for reading and writing, and `held` the memory that a request holds in
 //!   addition;
 //! - `connection_peer` is the client's address, and `proxied_stream` reads it from the header of a
@@ -20,6 +20,7 @@
 mod body_in;
 mod body_out;
 mod buffers;
+mod client_stream;
 mod connection_peer;
 mod detached;
 mod disconnect;
@@ -44,6 +45,7 @@ pub(crate) use body_out::ClientBody;
 #[cfg(any(feature = "gzip", feature = "brotli", feature = "zstd"))]
 pub(crate) use body_out::LateOutput;
 pub(crate) use buffers::{Buffers, Input};
+pub(crate) use client_stream::ClientStream;
 pub(crate) use connection_peer::{ConnectionPeer, ProxiedPeer};
 pub(crate) use detached::detached;
 pub(crate) use exchange::Expectation;

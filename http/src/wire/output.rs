@@ -14,12 +14,13 @@ use std::cell::{Cell, RefCell, RefMut};
 use std::io::{self, IoSlice};
 use std::mem;
 use std::rc::Rc;
-use std::time::Instant;
 
 use http::{HeaderName, HeaderValue};
 use straightline_net::Transport;
+use straightline_sched::ShardTime;
 use straightline_sched::sync::Flag;
 
+use super::client_stream::ClientStream;
 use crate::proto::{begin_chunk, end_chunk, put_chunk_size, put_last_chunk};
 
 /// A connection's output.
@@ -31,10 +32,12 @@ pub(crate) struct Output {
     turn_ended: Cell<Option<Rc<Flag>>>,
     /// A flush before the next wait of the fiber is arranged, which is done once at a time.
     is_flush_arranged: Cell<bool>,
+    /// The same for a flush of the responses in front of the current one.
+    is_early_flush_arranged: Cell<bool>,
     /// How many complete responses have not been sent, and when the request of the first of them
     /// began.
     unsent: Cell<u32>,
-    unsent_since: Cell<Instant>,
+    unsent_since: Cell<ShardTime>,
 }
 
 /// The bytes that wait to be sent.
@@ -50,13 +53,14 @@ pub(crate) struct OutputBuffer {
 }
 
 impl Output {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(super) fn new(now: ShardTime) -> Self {
         let buffer = OutputBuffer { bytes: Vec::new(), chunk: None, framing: 0, written: 0 };
         Self {
             buffer: RefCell::new(buffer),
             is_being_written: Cell::new(false),
             turn_ended: Cell::new(None),
             is_flush_arranged: Cell::new(false),
+            is_early_flush_arranged: Cell::new(false),
             unsent: Cell::new(0),
             unsent_since: Cell::new(now),
         }
@@ -67,6 +71,7 @@ impl Output {
     pub(crate) fn begin(&self, memory: Vec<u8>) {
         debug_assert!(memory.is_empty() && self.is_empty(), "a response of another connection");
         self.buffer.borrow_mut().bytes = memory;
+        self.end_early_flush();
     }
 
     /// The connection is idle, or has closed: returns the memory.
@@ -128,14 +133,27 @@ impl Output {
         !self.is_flush_arranged.replace(true)
     }
 
+    /// As [`arrange_flush`](Self::arrange_flush), for the responses in front of the current one.
+    #[inline]
+    pub(crate) fn arrange_early_flush(&self) -> bool {
+        !self.is_early_flush_arranged.replace(true)
+    }
+
+    /// No flush of those responses is arranged any more.
+    #[inline]
+    pub(crate) fn end_early_flush(&self) {
+        self.is_early_flush_arranged.set(false);
+    }
+
     /// The arranged flush begins, and the next one has to be arranged anew.
     pub(super) fn begin_arranged_flush(&self) {
         self.is_flush_arranged.set(false);
+        self.end_early_flush();
     }
 
     /// A response is complete. Its request began at `begun`.
     #[inline]
-    pub(super) fn record_response(&self, begun: Instant) {
+    pub(super) fn record_response(&self, begun: ShardTime) {
         let count = self.unsent.get();
         if count == 0 {
             self.unsent_since.set(begun);
@@ -146,7 +164,7 @@ impl Output {
     /// All responses have been sent: when the request of the first of them began, and how many they
     /// are; `None` if there were none since the last call.
     #[inline]
-    pub(super) fn take_sent(&self) -> Option<(Instant, u32)> {
+    pub(super) fn take_sent(&self) -> Option<(ShardTime, u32)> {
         if self.unsent.get() == 0 {
             return None;
         }
@@ -154,8 +172,27 @@ impl Output {
     }
 
     /// Whether a fiber has the turn to write.
+    #[inline]
     pub(super) fn is_being_written(&self) -> bool {
         self.is_being_written.get()
+    }
+
+    /// Tries once to send the whole buffer. No turn is needed for that, since nothing waits
+    /// meanwhile. Returns how many bytes were sent, which are removed from the buffer. No fiber may
+    /// have the turn.
+    #[inline]
+    pub(super) fn try_write_at_once(&self, transport: &ClientStream) -> io::Result<usize> {
+        debug_assert!(!self.is_being_written(), "the front of the buffer is another fiber's");
+        let mut buffer = self.buffer.borrow_mut();
+        buffer.end_chunk();
+        let count = transport.try_write(&buffer.bytes)?;
+        if count >= buffer.bytes.len() {
+            buffer.bytes.clear();
+        } else {
+            buffer.bytes.drain(..count);
+        }
+        buffer.written += count as u64;
+        Ok(count)
     }
 
     /// Waits until no other fiber sends, and takes the turn.
@@ -303,10 +340,12 @@ pub(crate) const OUTPUT_BYTES_MAX: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn output() -> Output {
-        let output = Output::new(Instant::now());
+        let output = Output::new(ShardTime::now());
         output.begin(Vec::with_capacity(64));
         output
     }
@@ -374,7 +413,8 @@ mod tests {
     #[test]
     fn responses_are_told_of_once() {
         let output = output();
-        let (first, second) = (Instant::now(), Instant::now());
+        let first = ShardTime::now();
+        let second = first + Duration::from_secs(1);
         output.buffer().bytes().extend_from_slice(b"first");
         output.record_response(first);
         output.buffer().bytes().extend_from_slice(b"second");

@@ -26,6 +26,7 @@
 use std::cell::Cell;
 use std::io::{self, ErrorKind};
 use std::rc::Rc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use straightline_net::Transport;
@@ -58,17 +59,22 @@ pub(crate) struct Pacing {
     failed_calls: Cell<u32>,
     /// How many fibers wait for the client at the moment.
     waiting: Cell<u32>,
-    /// How slowly the client sends the current body, and how slowly it may.
+    /// How slowly the client sends the current body.
     reads: RateMeter,
-    body_rate: Cell<MinRate>,
-    /// The client's credit for its other bodies, while the current body has a pace of its own.
-    kept_credit: Cell<Option<Duration>>,
+    /// For the rare body that has a pace of its own.
+    own_rate: Cell<Option<Box<OwnRate>>>,
     /// How slowly the client reads what it is sent.
     writes: RateMeter,
     /// How many bytes were given to the transport, and how many of them the client had acknowledged
     /// at the last check.
     sent: Cell<u64>,
     acknowledged: Cell<u64>,
+}
+
+/// The pace of the current body, and the client's credit for its other bodies meanwhile.
+struct OwnRate {
+    pace: MinRate,
+    kept_credit: Duration,
 }
 
 impl Pacing {
@@ -85,8 +91,7 @@ impl Pacing {
             failed_calls: Cell::new(0),
             waiting: Cell::new(0),
             reads: RateMeter::new(&timeouts.body),
-            body_rate: Cell::new(timeouts.body),
-            kept_credit: Cell::new(None),
+            own_rate: Cell::new(None),
             writes: RateMeter::new(&timeouts.write),
             sent: Cell::new(0),
             acknowledged: Cell::new(0),
@@ -105,8 +110,7 @@ impl Pacing {
     /// A request's body begins, behind a head of `head_bytes`.
     pub(crate) fn begin_body(&self, head_bytes: usize) {
         let pace = &self.host.timeouts.body;
-        let credit = self.kept_credit.take().unwrap_or(self.reads.credit());
-        self.body_rate.set(*pace);
+        let credit = self.own_rate.take().map_or(self.reads.credit(), |own| own.kept_credit);
         self.reads.continue_with(pace, credit);
         // A head earns credit as a body does; otherwise small bodies would use the credit up.
         self.reads.on_bytes(pace, head_bytes);
@@ -114,15 +118,32 @@ impl Pacing {
 
     /// The current body has a pace of its own.
     pub(crate) fn set_min_body_rate(&self, pace: MinRate) {
-        self.kept_credit.set(self.kept_credit.get().or(Some(self.reads.credit())));
-        self.body_rate.set(pace);
+        let kept_credit = self.own_rate.take().map_or(self.reads.credit(), |own| own.kept_credit);
+        self.own_rate.set(Some(Box::new(OwnRate { pace, kept_credit })));
         self.reads.restart(&pace);
+    }
+
+    /// How slowly the client may send the current body.
+    fn body_rate(&self) -> MinRate {
+        let own = self.own_rate.take();
+        let pace = own.as_ref().map_or(self.host.timeouts.body, |own| own.pace);
+        self.own_rate.set(own);
+        pace
     }
 
     /// Runs the handler's code within the handler's time.
     #[inline]
     pub(crate) fn hold<T>(&self, body: impl FnOnce() -> T) -> Result<T, DeadlineExceeded> {
         self.lease.hold(self.handler_time(), body)
+    }
+
+    /// As [`hold`](Self::hold), and catches every other unwind too.
+    #[inline]
+    pub(crate) fn try_hold<T>(
+        &self,
+        body: impl FnOnce() -> T,
+    ) -> thread::Result<Result<T, DeadlineExceeded>> {
+        self.lease.try_hold(self.handler_time(), body)
     }
 
     /// Runs the wrappers, and the handler with [`hold`](Self::hold) among them. They have as much
@@ -208,7 +229,7 @@ impl Pacing {
 
     /// `bytes` of a body were received.
     pub(super) fn record_read(&self, bytes: usize) {
-        self.reads.on_bytes(&self.body_rate.get(), bytes);
+        self.reads.on_bytes(&self.body_rate(), bytes);
     }
 
     /// `bytes` were given to the transport.
@@ -226,8 +247,7 @@ impl Pacing {
         exchange: &Exchange,
     ) -> io::Result<()> {
         let waiting = Waiting::begin(self, &self.reads, exchange);
-        let (until, slow) =
-            self.reads.allowance(&self.body_rate.get(), waiting.since, Duration::ZERO);
+        let (until, slow) = self.reads.allowance(&self.body_rate(), waiting.since, Duration::ZERO);
         let in_time = transport.wait_until(Interest::Read, until)?;
         waiting.end(in_time, until);
         match slow {

@@ -99,15 +99,21 @@ fn give_way(shard: &Shard) {
 }
 
 /// Counts one operation; returns whether the fiber has used up its share of the thread.
+#[inline]
 fn is_share_spent(shard: &Shard) -> bool {
     let spent = shard
         .fairness
         .is_share_spent(|| shard.clock().saturating_since(shard.clock.turn()) > SLICE_MAX);
     if spent {
-        // A deadline is compared with the turn's clock.
-        shard.clock.set_turn(shard.clock());
+        renew_turn_clock(shard);
     }
     spent
+}
+
+/// A deadline is compared with the turn's clock.
+#[cold]
+fn renew_turn_clock(shard: &Shard) {
+    shard.clock.set_turn(shard.clock());
 }
 
 /// How long a turn may last before a fiber that calls `checkpoint` lets other fibers run.

@@ -8,7 +8,6 @@
 //! [`uncancellable`] removes the fiber's deadline and masks cancels while its body runs. A deadline
 //! that is set inside of the body applies.
 
-use std::any::Any;
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -20,7 +19,7 @@ use std::time::Duration;
 use super::local;
 use super::shard::Shard;
 use super::timer::set_timer;
-use crate::fiber::unwind::{self, Reason};
+use crate::fiber::unwind::{self, Payload, Reason};
 use crate::fiber::{Deadline, FiberCell, Frame, Outer, Tick, with_running};
 
 /// The work was not done in time, and has unwound.
@@ -87,26 +86,30 @@ pub fn deadline<T>(duration: Duration, body: impl FnOnce() -> T) -> Result<T, De
     let Some(frame) = frame else { return Ok(body()) };
     let outcome = catch_unwind(AssertUnwindSafe(body));
     restore(&fiber, outer);
-    settle(outcome, frame)
+    settle(outcome, frame).unwrap_or_else(|payload| resume_unwind(payload))
 }
 
-/// Turns an unwind that names this call's frame into the error; other unwinds go on.
+/// Turns an unwind that names this call's frame into the error. The caller lets other unwinds go
+/// on.
 #[allow(clippy::inline_always)] // 26 instructions for each deadline, measured
 #[inline(always)]
-pub(super) fn settle<T>(outcome: thread::Result<T>, frame: Frame) -> Result<T, DeadlineExceeded> {
+pub(super) fn settle<T>(
+    outcome: thread::Result<T>,
+    frame: Frame,
+) -> thread::Result<Result<T, DeadlineExceeded>> {
     match outcome {
-        Ok(value) => Ok(value),
-        Err(payload) => Err(settle_unwound(payload, frame)),
+        Ok(value) => Ok(Ok(value)),
+        Err(payload) => settle_unwound(payload, frame).map(Err),
     }
 }
 
 #[cold]
-fn settle_unwound(payload: Box<dyn Any + Send>, frame: Frame) -> DeadlineExceeded {
+fn settle_unwound(payload: Payload, frame: Frame) -> thread::Result<DeadlineExceeded> {
     if unwind::reason(&*payload) != Some(Reason::Expired(frame)) {
-        resume_unwind(payload);
+        return Err(payload);
     }
     local::try_with(|shard| shard.counters.deadlines_exceeded.add(1));
-    DeadlineExceeded
+    Ok(DeadlineExceeded)
 }
 
 /// Restores the deadline that the fiber had before the caller's code ran.
@@ -119,8 +122,12 @@ fn restore(fiber: &FiberCell, outer: Deadline) {
 /// It is called behind other people's code, which a coroutine of another library may have carried
 /// to another fiber, or beyond the end of the shard. So no reference to a shard is held over such
 /// code, here and elsewhere; and only the running fiber is known to be of the thread's shard.
+#[inline]
 pub(super) fn renew(fiber: &FiberCell) {
-    wake_by(fiber, fiber.bounds.renew_end());
+    let end = fiber.bounds.renew_end();
+    if end != Tick::NEVER {
+        wake_by(fiber, end);
+    }
 }
 
 /// Has the fiber woken when it ends, if it is the running one; see [`renew`].

@@ -134,6 +134,7 @@ impl Drop for Shard {
         mailboxes::leave(self.id, &self.driver);
         self.inbox.close();
         self.inbox.take_deferred().into_iter().for_each(discard);
+        self.stacks.end_workers();
         for fiber in self.fibers.take() {
             let _entered = (!local::is_on_a_shard()).then(|| local::enter(self));
             leave_wait_queue(&fiber);

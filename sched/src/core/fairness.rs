@@ -30,6 +30,16 @@ impl Fairness {
     #[inline]
     pub(super) fn is_share_spent(&self, is_late: impl FnOnce() -> bool) -> bool {
         let left = self.budget.get();
+        if left > 0 && left % CLOCK_EVERY != 1 {
+            self.budget.set(left - 1);
+            return false;
+        }
+        self.is_share_spent_at(left, is_late)
+    }
+
+    /// The same, where the clock is read or the budget is used up.
+    #[cold]
+    fn is_share_spent_at(&self, left: u32, is_late: impl FnOnce() -> bool) -> bool {
         if left % CLOCK_EVERY == 1 && is_late() {
             self.is_late.set(true);
             return true;

@@ -13,7 +13,7 @@ use std::rc::Rc;
 use super::contain::discard;
 use super::local;
 use super::shard::Shard;
-use crate::fiber::{FiberCell, Inherit, Local, Locals};
+use crate::fiber::{FiberCell, Inherit, Local, Locals, with_running};
 
 /// Declares fiber-locals, as [`std::thread_local!`] declares thread-locals.
 ///
@@ -96,6 +96,20 @@ pub fn with_own_locals<T>(body: impl FnOnce() -> T) -> T {
         replace_locals(&fiber, outer);
     }
     outcome.unwrap_or_else(|payload| resume_unwind(payload))
+}
+
+/// As [`with_own_locals`], for a fiber that ends if `body` unwinds: its end drops the values then.
+#[doc(hidden)]
+#[inline]
+pub fn with_own_locals_or_end<T>(body: impl FnOnce() -> T) -> T {
+    if with_running(has_locals) != Some(false) {
+        return with_own_locals(body);
+    }
+    let value = body();
+    if with_running(has_locals) == Some(true) {
+        drop_locals(&local::with(Shard::current));
+    }
+    value
 }
 
 /// The key of a fiber-local; declared by [`fiber_local!`].

@@ -11,7 +11,8 @@ use super::shard::Shard;
 use crate::fiber::backtrace::Backtrace;
 use crate::fiber::stack_usage::StackUsage;
 use crate::fiber::{
-    Body, FiberCell, FiberKey, Label as Doing, Resume, Wait, take_depth, take_dump, while_running,
+    FiberCell, FiberKey, Label as Doing, Resume, Wait, take_depth, take_dump, while_running,
+    with_running,
 };
 
 /// Lists every fiber of the calling fiber's shard, in no particular order.
@@ -82,9 +83,9 @@ pub fn inspect_with_backtraces(backtraces_max: usize) -> Vec<FiberInfo> {
 #[inline]
 #[track_caller]
 pub fn set_label(label: Option<&Doing>) {
-    local::with(|shard| {
-        let _former = shard.current().label.replace(label.cloned());
-    });
+    if with_running(|fiber| drop(fiber.label.replace(label.cloned()))).is_none() {
+        local::with(Shard::current); // panics, and says why
+    }
 }
 
 /// The counters of the shard that the calling fiber runs on.
@@ -238,7 +239,7 @@ fn ask(fiber: &Rc<FiberCell>, question: Resume) -> Option<()> {
         return None;
     }
     let mut body = fiber.body.try_borrow_mut().ok()?;
-    let Body::Stackful(coroutine) = &mut *body else { return None };
+    let coroutine = body.coroutine()?;
     while_running(fiber, || coroutine.resume(question));
     Some(())
 }

@@ -8,8 +8,9 @@
 //! renewal: a fiber finds out when its time seems to be over, see `Bounds::look`.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
+use std::thread;
 use std::time::Duration;
 
 use super::deadline::{DeadlineExceeded, renew, settle};
@@ -83,13 +84,29 @@ impl Lease {
         duration: Duration,
         body: impl FnOnce() -> T,
     ) -> Result<T, DeadlineExceeded> {
-        let (fiber, frame, until, shard_id) = local::with(|shard| {
+        self.try_hold(duration, body).unwrap_or_else(|payload| resume_unwind(payload))
+    }
+
+    /// As [`hold`](Self::hold), and catches every other unwind of `body` too.
+    ///
+    /// # Errors
+    ///
+    /// The payload of that unwind.
+    #[doc(hidden)]
+    #[inline]
+    pub fn try_hold<T>(
+        &self,
+        duration: Duration,
+        body: impl FnOnce() -> T,
+    ) -> thread::Result<Result<T, DeadlineExceeded>> {
+        let (fiber, frame, hold, raises) = local::with(|shard| {
+            let (fiber, frame) = (shard.current(), shard.frames.next());
             let until = shard.clock.turn().saturating_add(duration);
-            (shard.current(), shard.frames.next(), until, shard.id)
+            let hold = self.hold.begin(until, frame, (shard.id, fiber.key));
+            let raises = fiber.bounds.enter(&hold, turn);
+            set_timer(shard, &fiber, fiber.bounds.renew_end());
+            (fiber, frame, hold, raises)
         });
-        let hold = self.hold.begin(until, frame, (shard_id, fiber.key));
-        let raises = fiber.bounds.enter(&hold, turn);
-        renew(&fiber);
         let outcome = catch_unwind(AssertUnwindSafe(body));
         fiber.bounds.leave(&hold, raises, turn);
         self.hold.let_go(&hold);

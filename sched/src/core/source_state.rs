@@ -182,6 +182,7 @@ impl SourceState {
 
     /// Takes an event: calls `wake` with the fibers that wait for it, and returns the tasks that
     /// wait for it. The caller wakes those when the table of sources is not borrowed any more.
+    #[inline]
     pub(super) fn on_event(
         &mut self,
         readiness: Readiness,
@@ -280,11 +281,17 @@ impl Side {
     }
 
     /// Calls `wake` with the fibers that wait; the caller wakes the task.
+    #[inline]
     fn edge(&mut self, wake: &mut impl FnMut(Rc<FiberCell>)) -> Option<Task> {
         self.seen = Seen::Changed;
         if let Some(waiter) = self.waiter.take() {
             wake(waiter);
         }
+        if self.more.is_empty() { None } else { self.wake_more(wake) }
+    }
+
+    #[cold]
+    fn wake_more(&mut self, wake: &mut impl FnMut(Rc<FiberCell>)) -> Option<Task> {
         let mut task = None;
         while let Some(other) = self.more.pop() {
             match other {

@@ -19,7 +19,8 @@ use super::shard::Shard;
 use super::timer::set_timer;
 use crate::fiber::stack::FiberStack;
 use crate::fiber::{
-    Activations, Body, FiberCell, FiberCoroutine, Locals, Resume, ScopeState, SpawnInfo, Yielder,
+    Activations, Body, FiberCell, FiberCoroutine, Locals, Resume, ScopeState, SpawnInfo, Worker,
+    Yielder,
 };
 
 /// Runs `body` as a new fiber of this thread, beginning when the caller next yields.
@@ -174,7 +175,7 @@ pub fn spawn_stackless(
         let parent = shard.current(); // panics outside of a fiber
         let spawn_info = SpawnInfo { spawned_at, spawned_in: shard.clock.turn() };
         let locals = inherited(&parent);
-        let body = Body::Idle(Some(Box::new(activations)));
+        let body = Body::idle(Some(Box::new(activations)));
         let fiber = insert(shard, spawn_info, Some(&parent), None, locals, body);
         shard.record_spawn(&fiber);
         JoinHandle::new(shard, packet, fiber)
@@ -272,7 +273,6 @@ unsafe fn spawn_unchecked<T, F: FnOnce() -> T>(
             run_last_hooks(fiber);
             result.fill(outcome);
         }
-        None
     };
     // SAFETY: as promised by the caller: the coroutine runs, or drops its closure, before its
     // fiber is over, and never after.
@@ -321,19 +321,30 @@ fn insert(
     fiber
 }
 
-/// One activation of a resting fiber, ready to be resumed.
-pub(super) fn activation_on(stack: FiberStack, mut activation: Activations) -> FiberCoroutine {
-    let main = move |fiber: &FiberCell| {
-        if fiber.bounds.is_cancelled() {
-            return None;
+/// A worker for activations.
+pub(super) fn new_worker(stack: FiberStack) -> Worker {
+    Worker::new(stack, run_activation)
+}
+
+/// Runs one activation of the running fiber; returns the rest of it, unless it is over.
+///
+/// Nothing unwinds out of it, as with [`on_stack`].
+fn run_activation(yielder: &Yielder, mut activation: Activations) -> Option<Activations> {
+    let fiber = local::with(Shard::current);
+    fiber.switch.enter(yielder);
+    let mut rest = None;
+    contain(|| {
+        if !fiber.bounds.is_cancelled()
+            && activation().is_continue()
+            && !fiber.bounds.is_cancelled()
+        {
+            rest = Some(activation);
         }
-        match activation() {
-            ControlFlow::Continue(()) if !fiber.bounds.is_cancelled() => Some(activation),
-            _ => None,
-        }
-    };
-    // SAFETY: an activation borrows nothing that ends.
-    unsafe { on_stack(stack, main) }
+    });
+    if rest.is_none() {
+        drop_cold(&fiber);
+    }
+    rest
 }
 
 /// A coroutine that records its way back to the scheduler, then runs `body`.
@@ -345,23 +356,23 @@ pub(super) fn activation_on(stack: FiberStack, mut activation: Activations) -> F
 ///
 /// The data that `body` borrows must stay valid until the coroutine has ended, or for as long as it
 /// might be resumed.
-unsafe fn on_stack(
-    stack: FiberStack,
-    body: impl FnOnce(&FiberCell) -> Option<Activations>,
-) -> FiberCoroutine {
+unsafe fn on_stack(stack: FiberStack, body: impl FnOnce(&FiberCell)) -> FiberCoroutine {
     let main = move |yielder: &Yielder, _: Resume| {
         let fiber = local::with(Shard::current);
         fiber.switch.enter(yielder);
-        let mut rest = None;
-        contain(|| rest = body(&fiber));
-        if rest.is_none() && fiber.cold().is_some() {
-            drop_locals(&fiber);
-            drop_hooks(&fiber);
-        }
-        rest
+        contain(|| body(&fiber));
+        drop_cold(&fiber);
     };
     // SAFETY: as promised by the caller.
     unsafe { FiberCoroutine::with_stack_unchecked(stack, main) }
+}
+
+/// Drops what only few fibers have, at the end of a fiber and on its own stack.
+fn drop_cold(fiber: &FiberCell) {
+    if fiber.cold().is_some() {
+        drop_locals(fiber);
+        drop_hooks(fiber);
+    }
 }
 
 /// The largest closure that corosensei puts onto a stack for its first call. A larger one is boxed;

@@ -2,11 +2,13 @@
 //!
 //! In a simulation the world makes both.
 
+use std::ops::Add;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::local;
 use super::shard::Shard;
 use crate::driver::World;
+use crate::fiber::Tick;
 
 /// The shard's clock: read once a turn, so it may lag behind by the turn's length.
 ///
@@ -47,6 +49,43 @@ pub fn now() -> Instant {
         // Outside of fibers: on another thread, or in an event of the simulation.
         World::current().map_or_else(Instant::now, |world| world.instant())
     })
+}
+
+/// A point in time by the clock of the thread's shard, as one number. For the server's own times:
+/// to make an [`Instant`] and to compare two of them costs 20 to 40 instructions each.
+///
+/// Times of two shards cannot be compared.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ShardTime(Tick);
+
+impl ShardTime {
+    /// As [`turn_start`].
+    #[inline]
+    #[track_caller]
+    pub fn of_turn() -> Self {
+        local::with(|shard| Self(shard.clock.turn()))
+    }
+
+    /// As [`now`]; outside of shards always the same.
+    #[inline]
+    pub fn now() -> Self {
+        Self(local::try_with(Shard::clock).unwrap_or(Tick::from_nanos(0)))
+    }
+
+    /// The nanoseconds from `earlier` on; 0 if that is later.
+    #[inline]
+    pub fn nanos_since(self, earlier: Self) -> u64 {
+        self.0.nanos().saturating_sub(earlier.0.nanos())
+    }
+}
+
+impl Add<Duration> for ShardTime {
+    type Output = Self;
+
+    fn add(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(duration))
+    }
 }
 
 /// The time of day, as a [`SystemTime::now`]; in a [simulation](crate::sim) it begins at midnight

@@ -30,7 +30,7 @@ pub(super) fn clear_timer(shard: &Shard, fiber: &FiberCell) {
 /// Whether a timer is due.
 #[inline]
 pub(super) fn is_timer_due(shard: &Shard, now: Tick) -> bool {
-    shard.timers.next_at().is_some_and(|at| at <= now)
+    shard.timers.next_at() <= now
 }
 
 /// Wakes every fiber whose timer is due, in the order of their times.

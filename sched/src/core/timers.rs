@@ -1,15 +1,16 @@
 //! An ordered queue of the fibers that have a timer.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 
 use crate::fiber::{FiberCell, FiberKey, Tick};
 
 /// The timers of a shard's fibers. `Bounds::timer` has the time of each, and only this type sets
 /// it.
-#[derive(Default)]
 pub(crate) struct FiberTimers {
     timers: RefCell<Timers<FiberKey>>,
+    /// The time of the first of them, which each turn asks for; `NEVER` if there is none.
+    next_at: Cell<Tick>,
 }
 
 impl FiberTimers {
@@ -23,6 +24,7 @@ impl FiberTimers {
         }
         timers.insert(at, fiber.key);
         fiber.bounds.set_timer(at);
+        self.next_at.set(timers.next_at());
         timers.len()
     }
 
@@ -33,21 +35,32 @@ impl FiberTimers {
         fiber.bounds.set_timer(Tick::NEVER);
         let mut timers = self.timers.borrow_mut();
         timers.remove(at, fiber.key);
+        self.next_at.set(timers.next_at());
         Some(timers.len())
     }
 
     /// Removes the next timer that is due. The caller tells the fiber that it has none any more.
     pub(super) fn pop_due(&self, now: Tick) -> Option<(Tick, FiberKey)> {
-        self.timers.borrow_mut().pop_due(now)
+        let mut timers = self.timers.borrow_mut();
+        let due = timers.pop_due(now);
+        self.next_at.set(timers.next_at());
+        due
     }
 
+    /// When the first timer is due; [`Tick::NEVER`] if there is none.
     #[inline]
-    pub(crate) fn next_at(&self) -> Option<Tick> {
-        self.timers.borrow().next_at()
+    pub(crate) fn next_at(&self) -> Tick {
+        self.next_at.get()
     }
 
     pub(super) fn len(&self) -> usize {
         self.timers.borrow().len()
+    }
+}
+
+impl Default for FiberTimers {
+    fn default() -> Self {
+        Self { timers: RefCell::default(), next_at: Cell::new(Tick::NEVER) }
     }
 }
 
@@ -74,8 +87,8 @@ impl<K: Ord + Copy> Timers<K> {
         self.entries.pop_first()
     }
 
-    fn next_at(&self) -> Option<Tick> {
-        self.entries.first().map(|entry| entry.0)
+    fn next_at(&self) -> Tick {
+        self.entries.first().map_or(Tick::NEVER, |entry| entry.0)
     }
 
     fn len(&self) -> usize {
@@ -128,7 +141,7 @@ mod tests {
                         }
                     }
                 }
-                if timers.next_at() != model.first().map(|first| first.0)
+                if timers.next_at().ever() != model.first().map(|first| first.0)
                     || timers.len() != model.len()
                 {
                     return false;

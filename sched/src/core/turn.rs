@@ -19,10 +19,10 @@ use super::on_switch::{after_suspend, before_resume, drop_switch_hooks};
 use super::report::Report;
 use super::shard::Shard;
 use super::sources::on_readiness;
-use super::spawn::activation_on;
+use super::spawn::new_worker;
 use super::timer::{fire_timers, is_timer_due};
 use crate::driver::{EVENTS_MAX, Heard};
-use crate::fiber::{Body, FiberCell, Resume, Suspend, Tick, while_running};
+use crate::fiber::{Body, FiberCell, Resume, Stackless, Suspend, Tick, while_running};
 
 /// Whether the ready fibers may go on for now before the driver is polled.
 #[inline]
@@ -94,50 +94,56 @@ fn run_ready_watched(shard: &Shard) {
 /// Runs a fiber until it suspends or ends, and records the outcome.
 pub(crate) fn resume(shard: &Shard, fiber: Rc<FiberCell>) {
     let mut body = fiber.body.borrow_mut();
+    let mut order = Resume::Run;
     if body.is_resting() {
-        let Ok(stack) = shard.stacks.take(None) else {
+        let Ok(worker) = shard.stacks.take_worker(new_worker) else {
             drop(body);
             shard.stacks.record_wanted();
             shard.wake(fiber);
             return;
         };
-        fiber.switch.set_stack(stack.bounds());
-        if let Body::Idle(Some(activation)) = mem::replace(&mut *body, Body::OVER) {
-            *body = Body::Stackful(activation_on(stack, activation));
+        fiber.switch.set_stack(worker.bounds());
+        if let Body::Stackless(body) = &mut *body
+            && let Stackless::Idle(Some(rest)) = mem::replace(body, Stackless::Working(worker))
+        {
+            order = Resume::Work(rest);
         }
     }
-    let Body::Stackful(coroutine) = &mut *body else {
+    let Some(coroutine) = body.coroutine() else {
         return; // over: the wake-up came late
     };
     shard.fairness.begin_turn();
     shard.pulse.beat();
     fiber.others_panic.set(std::thread::panicking());
     before_resume(shard, &fiber);
-    let result = while_running(&fiber, || coroutine.resume(Resume::Run));
+    let result = while_running(&fiber, || coroutine.resume(order));
     after_suspend(shard, &fiber);
     shard.pulse.beat();
-    if matches!(result, CoroutineResult::Yield(Suspend::Parked)) {
-        return;
-    }
-    let Body::Stackful(coroutine) = mem::replace(&mut *body, Body::OVER) else {
-        unreachable!("the body changed while it ran");
-    };
     match result {
-        CoroutineResult::Return(rest) => {
-            shard.stacks.give(coroutine.into_stack(), fiber.spawn_info.spawned_at);
-            if let Some(activation) = rest {
-                *body = Body::Idle(Some(activation));
+        CoroutineResult::Yield(Suspend::Parked) => return,
+        CoroutineResult::Yield(Suspend::Rested(rest)) => {
+            let rests = rest.is_some();
+            if let Body::Stackless(body) = &mut *body
+                && let Stackless::Working(worker) = mem::replace(body, Stackless::Idle(rest))
+            {
+                shard.stacks.give_worker(worker, fiber.spawn_info.spawned_at);
+            }
+            if rests {
                 return;
             }
-            drop_switch_hooks(shard, &fiber);
         }
         CoroutineResult::Yield(Suspend::Abandoned(why)) => {
-            forget_body(shard, Body::Stackful(coroutine));
+            forget_body(shard, mem::replace(&mut *body, Body::OVER));
             drop(body);
             return abandon(shard, &fiber, why);
         }
-        CoroutineResult::Yield(Suspend::Parked) => unreachable!("it was seen above"),
+        CoroutineResult::Return(()) => {
+            if let Body::Stackful(coroutine) = mem::replace(&mut *body, Body::OVER) {
+                shard.stacks.give(coroutine.into_stack(), fiber.spawn_info.spawned_at);
+            }
+        }
     }
+    drop_switch_hooks(shard, &fiber);
     drop(body);
     finish(shard, &fiber);
 }
@@ -192,8 +198,7 @@ fn wait_max(shard: &Shard, now: Tick, until: Option<Tick>) -> Option<Duration> {
     if !shard.queue.is_empty() {
         return Some(Duration::ZERO);
     }
-    let next = shard.timers.next_at();
-    let at = next.into_iter().chain(until).min()?;
+    let at = shard.timers.next_at().min(until.unwrap_or(Tick::NEVER)).ever()?;
     Some(at.saturating_since(now).min(WAIT_MAX))
 }
 

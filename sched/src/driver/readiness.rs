@@ -44,6 +44,21 @@ pub(crate) struct Readiness {
     pub(crate) disarmed: bool,
 }
 
+impl Readiness {
+    /// Something has come to be read, and the descriptor stays armed.
+    #[inline]
+    pub(super) fn readable(key: u64) -> Self {
+        Self {
+            key,
+            readable: true,
+            writable: false,
+            read_closed: false,
+            urgent: false,
+            disarmed: false,
+        }
+    }
+}
+
 impl Interests {
     pub(crate) const NONE: Self = Self { read: false, write: false };
 

@@ -158,7 +158,7 @@ impl Bounds {
     /// Computes the end, and returns it. The caller sets the fiber's timer to it.
     #[inline]
     pub(crate) fn renew_end(&self) -> Tick {
-        let of_hold = self.hold.borrow().as_ref().map_or(Tick::NEVER, |hold| hold.end().0);
+        let of_hold = self.hold.borrow().as_ref().map_or(Tick::NEVER, |hold| hold.ends_at());
         let end = of_hold.min(self.deadline.get().at);
         self.ends_at.set(end);
         end
@@ -269,5 +269,5 @@ impl Bounds {
 /// Whether an outer hold's time is over. The unwinds of an end that is swallowed still count.
 #[inline]
 fn is_over(outer: Option<&Rc<LeaseHold>>, now: impl FnOnce() -> Option<Tick>) -> bool {
-    outer.is_some_and(|outer| now().is_some_and(|now| outer.end().0 <= now))
+    outer.is_some_and(|outer| now().is_some_and(|now| outer.ends_at() <= now))
 }

@@ -4,7 +4,7 @@
 //! one record for good, its first hold. Holds that begin while that one is in use get a record of
 //! their own, and the first hold has the list of them.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 
 use super::key::FiberKey;
@@ -20,7 +20,8 @@ pub(crate) struct LeaseHold {
     /// The hold that the holder ran under before, and still runs under.
     pub(super) outer: RefCell<Option<Rc<LeaseHold>>>,
     /// The holds of fibers that hold the same lease while this one, its first, is held.
-    further: RefCell<Vec<Rc<LeaseHold>>>,
+    /// Boxed, because few leases ever have any.
+    further: OnceCell<Box<RefCell<Vec<Rc<LeaseHold>>>>>,
 }
 
 impl LeaseHold {
@@ -31,7 +32,7 @@ impl LeaseHold {
             frame: Cell::new(Frame::ROOT),
             holder: Cell::default(),
             outer: RefCell::new(None),
-            further: RefCell::default(),
+            further: OnceCell::new(),
         }
     }
 
@@ -55,8 +56,10 @@ impl LeaseHold {
     #[inline]
     pub(crate) fn let_go(&self, hold: &Rc<Self>) {
         hold.holder.set((0, FiberKey::default()));
-        if !std::ptr::eq(self, Rc::as_ptr(hold)) {
-            self.further.borrow_mut().retain(|further| !Rc::ptr_eq(further, hold));
+        if !std::ptr::eq(self, Rc::as_ptr(hold))
+            && let Some(further) = self.further.get()
+        {
+            further.borrow_mut().retain(|further| !Rc::ptr_eq(further, hold));
         }
     }
 
@@ -64,7 +67,9 @@ impl LeaseHold {
     #[inline]
     pub(crate) fn for_each(&self, mut act: impl FnMut(&Self)) {
         act(self);
-        self.further.borrow().iter().for_each(|hold| act(hold));
+        if let Some(further) = self.further.get() {
+            further.borrow().iter().for_each(|hold| act(hold));
+        }
     }
 
     /// Moves the end; returns whether it was later before.
@@ -87,6 +92,12 @@ impl LeaseHold {
         outer.filter(|outer| outer.0 <= own.0).unwrap_or(own)
     }
 
+    /// The same end without the frame.
+    #[inline]
+    pub(super) fn ends_at(&self) -> Tick {
+        if self.outer.borrow().is_none() { self.until.get() } else { self.end().0 }
+    }
+
     fn is_held(&self) -> bool {
         self.holder.get().1 != FiberKey::default()
     }
@@ -94,7 +105,7 @@ impl LeaseHold {
     #[cold]
     fn add_further(&self) -> Rc<Self> {
         let hold = Rc::new(Self::new());
-        self.further.borrow_mut().push(Rc::clone(&hold));
+        self.further.get_or_init(Box::default).borrow_mut().push(Rc::clone(&hold));
         hold
     }
 }

@@ -1,8 +1,8 @@
 //! A fiber: a stackful coroutine, and the scheduler's record of it.
 //!
 //! There are two kinds of fibers. A *plain* fiber has a stack from its spawn to its end. An
-//! *episodic* fiber is a closure that the scheduler keeps, and runs on a pooled stack each time the
-//! fiber is woken. Between two activations it holds no stack at all, which makes ten thousand idle
+//! *episodic* fiber is a closure that the scheduler keeps, and runs on a worker each time the fiber
+//! is woken. Between two activations it holds no stack at all, which makes ten thousand idle
 //! connections cheap. While an activation runs, the two kinds do not differ.
 //!
 //! This folder holds the machine-level half (the switch, the stacks, the unwinding). It knows no
@@ -11,9 +11,9 @@
 //! From the bottom up: `key`, `tick`, `label`, `wait` and `abandoned` are words; `memory`, `quota`,
 //! `slab`, `stack` and `pool` are what a fiber runs on, and `stack_usage` measures how much of that
 //! it used; `unwind` ends its work, and `backtrace` shows where it stands; `switch` is its way back
-//! to the scheduler, and `body` what is resumed; `life`, `waiting`, `bounds` on `lease_hold`,
-//! `park_hooks`, `switch_hooks` and `locals` are parts of its record, which is `cell`; `running`
-//! knows which fiber runs, and `overflow` reports a stack overflow.
+//! to the scheduler, `worker` what runs activations, and `body` what is resumed; `life`, `waiting`,
+//! `bounds` on `lease_hold`, `park_hooks`, `switch_hooks` and `locals` are parts of its record,
+//! which is `cell`; `running` knows which fiber runs, and `overflow` reports a stack overflow.
 
 mod abandoned;
 pub(crate) mod backtrace;
@@ -40,9 +40,10 @@ mod tick;
 pub(crate) mod unwind;
 mod wait;
 mod waiting;
+mod worker;
 
 pub use abandoned::Abandoned;
-pub(crate) use body::{Activations, Body, FiberCoroutine};
+pub(crate) use body::{Body, Stackless};
 pub(crate) use bounds::{Deadline, Looked, Outer};
 pub(crate) use cell::{Cold, EndWatcher, FiberCell, ScopeState, SpawnInfo};
 pub(crate) use key::FiberKey;
@@ -51,9 +52,12 @@ pub(crate) use lease_hold::LeaseHold;
 pub(crate) use locals::{Inherit, Local, Locals};
 pub(crate) use park_hooks::ParkHooks;
 pub(crate) use running::{abandon_running, running, suspend_running, while_running, with_running};
-pub(crate) use switch::{Resume, Suspend, Yielder, take_depth, take_dump};
+pub(crate) use switch::{
+    Activations, FiberCoroutine, Resume, Suspend, Yielder, take_depth, take_dump,
+};
 pub use switch_hooks::SwitchHook;
 pub(crate) use switch_hooks::SwitchHooks;
 pub(crate) use tick::Tick;
 pub(crate) use unwind::{Frame, Frames};
 pub(crate) use wait::{CallName, QueueWait, Standing, Wait};
+pub(crate) use worker::Worker;

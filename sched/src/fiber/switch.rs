@@ -9,31 +9,43 @@
 //! only for the size.
 
 use std::cell::Cell;
+use std::ops::ControlFlow;
 use std::ptr;
 
 use super::abandoned::Abandoned;
 use super::backtrace::Backtrace;
-use super::stack::StackBounds;
+use super::stack::{FiberStack, StackBounds};
+
+/// The closure that a fiber without a stack of its own runs at each wake-up.
+pub(crate) type Activations = Box<dyn FnMut() -> ControlFlow<()>>;
 
 /// Why a fiber gave the thread back before its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Suspend {
     /// To be resumed when it is woken.
     Parked,
+    /// Its activation is over. The rest is for the next one; `None` if there is none. The coroutine
+    /// is an idle worker.
+    Rested(Option<Activations>),
     /// Never to be resumed.
     Abandoned(Abandoned),
 }
 
 /// Why a fiber gets the thread.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Resume {
     /// To go on.
     Run,
+    /// To run this activation. For an idle worker.
+    Work(Activations),
+    /// To end. For an idle worker.
+    End,
     /// To capture where it stands, and to give the thread back at once.
     Dump,
     /// To measure how much of its stack it has in use, likewise.
     Measure,
 }
+
+/// The coroutine of a fiber that has a stack of its own, or of a worker.
+pub(crate) type FiberCoroutine = corosensei::Coroutine<Resume, Suspend, (), FiberStack>;
 
 pub(crate) type Yielder = corosensei::Yielder<Resume, Suspend>;
 
@@ -73,12 +85,16 @@ impl Switch {
         // SAFETY: the yielder lives in the root frame of the coroutine that entered, and the
         // caller promises to be running on it: the frame is there, and only this thread sees it.
         let yielder = unsafe { &*yielder };
+        let mut resume = yielder.suspend(why);
         loop {
-            match yielder.suspend(why) {
+            match resume {
                 Resume::Run => return,
                 Resume::Dump => dump(self.stack()),
                 Resume::Measure => measure(self.stack()),
+                Resume::Work(_) | Resume::End => unreachable!("an order for an idle worker"),
             }
+            // A fiber that was abandoned is asked nothing.
+            resume = yielder.suspend(Suspend::Parked);
         }
     }
 }

@@ -108,7 +108,7 @@ impl SimShard {
         if now < self.kept_until.get() {
             return Some(self.kept_until.get());
         }
-        let timer = self.shard.timers.next_at();
+        let timer = self.shard.timers.next_at().ever();
         timer.into_iter().chain(self.abandon_at.get()).min().map(Tick::nanos)
     }
 

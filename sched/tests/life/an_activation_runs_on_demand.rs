@@ -184,3 +184,26 @@ fn the_destructors_of_a_resting_fiber_may_block() {
         sched::yield_now();
     });
 }
+
+#[test]
+fn an_activation_that_unwinds_leaves_nothing_to_the_next_on_its_stack() {
+    sched::run(|| {
+        let (other, activations) = counting();
+        for number in 1..10 {
+            let unwinds = sched::spawn_stackless(move || {
+                sched::yield_now();
+                if number % 2 == 0 {
+                    std::panic::resume_unwind(Box::new(number));
+                }
+                sched::park();
+                Break(())
+            });
+            (0..3).for_each(|_| sched::yield_now());
+            unwinds.cancel();
+            assert!(unwinds.join().is_err());
+            other.fiber().unpark();
+            sched::yield_now();
+            assert_eq!(activations.get(), 1 + number);
+        }
+    });
+}

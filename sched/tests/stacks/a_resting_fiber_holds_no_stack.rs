@@ -59,4 +59,22 @@ fn resting_fibers_are_dropped_at_the_end_of_run() {
     assert_eq!(Rc::strong_count(&held), 1);
 }
 
+#[test]
+fn the_stacks_of_activations_that_are_over_are_free() {
+    sched::run(|| {
+        // All of them are in the middle of an activation at the same time.
+        let resting = || {
+            sched::yield_now();
+            ControlFlow::Continue(())
+        };
+        let _fibers: Vec<_> = (0..100).map(|_| sched::spawn_stackless(resting)).collect();
+        sched::yield_now();
+        assert_eq!(sched::stats().stacks, 1 + 100);
+        sched::yield_now();
+        let stats = sched::stats();
+        assert_eq!(stats.stacks, 1, "the stack of this fiber");
+        assert!(stats.stacks_hot + stats.stacks_cold >= 100, "{stats:?}");
+    });
+}
+
 const FIBERS: usize = 10_000;
