@@ -37,16 +37,20 @@ enum Next {
 
 /// One activation of the connection's fiber: serves requests until the connection becomes idle,
 /// which returns `Continue`, or is over, which returns `Break` and whether it ended in good order.
-pub(crate) fn serve_activation(connection: &Connection) -> ControlFlow<io::Result<()>> {
+pub(crate) fn serve_activation(connection: &mut Connection) -> ControlFlow<io::Result<()>> {
+    connection.begin_activity();
     let flow = activate(connection);
     if flow.is_break() {
         connection.link().end_route_time();
+    } else {
+        connection.end_activity();
     }
     flow
 }
 
 fn activate(connection: &Connection) -> ControlFlow<io::Result<()>> {
-    let (since, requests) = (connection.link().idle.resume(), connection.link().exchange.number());
+    let (since, requests) =
+        (connection.link().idle().resume(), connection.link().exchange.number());
     let awaited_handshake = connection.awaits_handshake();
     // The panic of a handler is caught in `serve_request`. What unwinds to here is a cancel of the
     // fiber, or the panic of a bug in the server.
@@ -57,7 +61,7 @@ fn activate(connection: &Connection) -> ControlFlow<io::Result<()>> {
             let is_same = connection.link().exchange.number() == requests
                 && connection.awaits_handshake() == awaited_handshake;
             let since = since.filter(|_| is_same);
-            connection.link().idle.begin(since.unwrap_or(connection.host().sweep()));
+            connection.link().idle().begin(since.unwrap_or(connection.host().sweep()));
             return ControlFlow::Continue(());
         }
         // `Feed` does not come here: its pieces were begun.
@@ -163,7 +167,8 @@ fn next_request(connection: &Connection, buffers: &mut Buffers) -> io::Result<Ne
             }
         }
         connection.link().flush()?;
-        let is_closing = connection.host().is_draining() || connection.link().idle.end().is_some();
+        let is_closing =
+            connection.host().is_draining() || connection.link().idle().end().is_some();
         // A `recv` that would block is not called. Before the connection closes it is called all
         // the same: a request may have arrived meanwhile.
         let read = if transport.is_drained() && !is_closing {
@@ -177,7 +182,7 @@ fn next_request(connection: &Connection, buffers: &mut Buffers) -> io::Result<Ne
             Ok(0) if input.is_empty() => return Ok(Next::End(End::Close)),
             Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
             // A request has arrived: the connection is not closed for being idle.
-            Ok(_) if is_closing => connection.link().idle.clear_end(),
+            Ok(_) if is_closing => connection.link().idle().clear_end(),
             Ok(_) => {}
             Err(error) => match error.kind() {
                 ErrorKind::WouldBlock if !input.is_empty() => {
@@ -245,7 +250,7 @@ fn serve_request(connection: &Connection, request: &mut Request) -> io::Result<O
     }
     // If the handler waits, the earlier responses in the output leave at once.
     let has_output = !connection.link().output.is_empty();
-    let flush = has_output.then(|| before_park(Rc::clone(connection.flush_hook())));
+    let flush = has_output.then(|| before_park(connection.link().flush_hook()));
     if connection.host().on_disconnect == OnDisconnect::Cancel {
         connection.link().watch();
     }

@@ -33,8 +33,9 @@ use super::host::Host;
 use super::rate_meter::{RateMeter, Slow, look_at};
 use crate::config::{MinRate, Timeout};
 
-/// A connection's timeouts. The rates and the lease belong to the connection; the rest belongs to
-/// the current request, and [`begin_request`](Self::begin_request) replaces it.
+/// A connection's timeouts. The rates belong to the connection; the rest belongs to the current
+/// request, and [`begin_request`](Self::begin_request) replaces it. While the connection is idle,
+/// only its [`Credits`] are kept.
 pub(crate) struct Pacing {
     /// Has the timeouts that hold for all connections.
     host: Rc<Host>,
@@ -53,6 +54,8 @@ pub(crate) struct Pacing {
     failed_calls: Cell<u32>,
     /// How many fibers wait for the client at the moment.
     waiting: Cell<u32>,
+    /// The client's credits may not be full: it was waited for, or a body had a pace of its own.
+    has_waited: Cell<bool>,
     /// How slowly the client sends the current body, and how slowly it may.
     reads: RateMeter,
     body_rate: Cell<MinRate>,
@@ -61,9 +64,21 @@ pub(crate) struct Pacing {
     /// How slowly the client reads what it is sent.
     writes: RateMeter,
     /// How many bytes were given to the transport, and how many of them the client had acknowledged
-    /// at the last check.
+    /// at the last check. Only differences count: the numbers do not begin with the connection, and
+    /// the second may be below zero. The first check grants too much credit, to a client whose
+    /// credit is full.
     sent: Cell<u64>,
-    acknowledged: Cell<u64>,
+    acknowledged: Cell<i64>,
+}
+
+/// What a client has left of its credits, while its connection is idle. A client that was never
+/// waited for has used up nothing, and needs none of this.
+pub(super) struct Credits {
+    reads: Duration,
+    kept: Option<Duration>,
+    writes: Duration,
+    sent: u64,
+    acknowledged: i64,
 }
 
 impl Pacing {
@@ -78,6 +93,7 @@ impl Pacing {
             too_slow: Cell::new(None),
             failed_calls: Cell::new(0),
             waiting: Cell::new(0),
+            has_waited: Cell::new(false),
             reads: RateMeter::new(&timeouts.body),
             body_rate: Cell::new(timeouts.body),
             kept_credit: Cell::new(None),
@@ -85,6 +101,46 @@ impl Pacing {
             sent: Cell::new(0),
             acknowledged: Cell::new(0),
         }
+    }
+
+    /// The connection is active again, with the credits that it had.
+    #[cold]
+    pub(super) fn resume(&self, credits: &Credits) {
+        self.has_waited.set(true);
+        self.reads.set_credit(credits.reads);
+        self.kept_credit.set(credits.kept);
+        self.writes.set_credit(credits.writes);
+        self.sent.set(credits.sent);
+        self.acknowledged.set(credits.acknowledged);
+    }
+
+    /// The connection is idle, or has ended: returns the client's credits, unless they are full.
+    /// Here they are full then.
+    #[inline]
+    pub(super) fn rest(&self) -> Option<Box<Credits>> {
+        self.is_client_gone.set(false);
+        if self.has_waited.get() { self.take_credits() } else { None }
+    }
+
+    #[cold]
+    fn take_credits(&self) -> Option<Box<Credits>> {
+        debug_assert_eq!(self.waiting.get(), 0, "a fiber waits for the client of a link at rest");
+        let timeouts = &self.host.timeouts;
+        let credits = Credits {
+            reads: self.reads.credit(),
+            kept: self.kept_credit.take(),
+            writes: self.writes.credit(),
+            sent: self.sent.take(),
+            acknowledged: self.acknowledged.take(),
+        };
+        self.has_waited.set(false);
+        self.too_slow.set(None);
+        self.reads.restart(&timeouts.body);
+        self.writes.restart(&timeouts.write);
+        let is_full = credits.kept.is_none()
+            && credits.reads == timeouts.body.grace
+            && credits.writes == timeouts.write.grace;
+        (!is_full).then(|| Box::new(credits))
     }
 
     /// A request goes to its handler.
@@ -108,6 +164,7 @@ impl Pacing {
 
     /// The current body has a pace of its own.
     pub(crate) fn set_min_body_rate(&self, pace: MinRate) {
+        self.has_waited.set(true);
         self.kept_credit.set(self.kept_credit.get().or(Some(self.reads.credit())));
         self.body_rate.set(pace);
         self.reads.restart(&pace);
@@ -261,10 +318,11 @@ impl Pacing {
     /// are none.
     fn record_acknowledged(&self, transport: &dyn Transport) -> bool {
         let unacknowledged = transport.unacknowledged().unwrap_or(0);
-        let acknowledged = self.sent.get().saturating_sub(unacknowledged);
+        let acknowledged = self.sent.get().cast_signed().saturating_sub_unsigned(unacknowledged);
         // For a Unix socket, bytes in its buffers count as acknowledged, so this number may
         // decrease.
-        let more = acknowledged.saturating_sub(self.acknowledged.replace(acknowledged));
+        let before = self.acknowledged.replace(acknowledged);
+        let more = acknowledged.saturating_sub(before).max(0).cast_unsigned();
         let more_bytes = usize::try_from(more).unwrap_or(usize::MAX);
         self.writes.on_bytes(&self.host.timeouts.write, more_bytes);
         more > 0
@@ -301,6 +359,7 @@ struct Waiting<'p> {
 impl<'p> Waiting<'p> {
     fn begin(pacing: &'p Pacing, meter: &'p RateMeter, exchange: &'p Exchange) -> Self {
         pacing.waiting.update(|count| count + 1);
+        pacing.has_waited.set(true);
         if !pacing.is_client_gone.get() {
             pacing.lease.renew(Duration::MAX);
         }
