@@ -242,6 +242,8 @@ impl FiberCell {
     }
 
     /// Unwinds this fiber, which is the running one, to the end of its body or to the next catch.
+    #[allow(clippy::inline_always)] // each frame costs an unwind two thousand instructions, twice
+    #[inline(always)]
     pub(crate) fn raise(&self, reason: Reason) -> ! {
         let in_flight = self.others_panic.get().then(|| Arc::new(()));
         if let Some(in_flight) = &in_flight {
