@@ -114,7 +114,7 @@ enum Begun {
 fn begin(address: SocketAddr) -> io::Result<Begun> {
     if sim::is_simulated() {
         let handle = Handle::connect_tcp(address)?;
-        return Ok(Begun::Connecting(Io::of_tcp(Socket::Simulated(handle))));
+        return Ok(Begun::Connecting(Io::of_tcp(Socket::Simulated(Box::new(handle)))));
     }
     let socket = nonblocking_socket(address)?;
     let connected = rustix::net::connect(&socket, &address);

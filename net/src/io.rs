@@ -1,6 +1,6 @@
 //! The loop behind every blocking call: try, and wait when the operation would block.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell};
 use std::io::{self, ErrorKind};
 use std::mem;
 use std::net;
@@ -33,18 +33,45 @@ pub(crate) enum Reads {
 }
 
 /// A non-blocking stream and what is known of its readiness.
-#[derive(Debug)]
 pub(crate) struct Io<S: AsFd> {
     /// Declared before the stream, so that it is dropped first: the stream must leave the set while
     /// its descriptor is open.
-    member: RefCell<Option<Member>>,
+    member: Cell<Option<Member>>,
     source: Source<Socket<S>>,
     /// The last read proved that the socket is empty: wait before the next one.
     drained: Cell<bool>,
     reads: Reads,
-    /// How long one call may wait; never zero.
-    read_timeout: Cell<Option<Duration>>,
-    write_timeout: Cell<Option<Duration>>,
+    /// How long one call may wait. Boxed: most streams have no such timeout, and an idle connection
+    /// of a server is to be small.
+    timeouts: OnceCell<Box<Timeouts>>,
+}
+
+// An idle connection of a server is to be small.
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Io<net::TcpStream>>() <= 64);
+
+/// How long one call may wait, for each direction; never zero.
+#[derive(Default)]
+pub(crate) struct Timeouts {
+    read: Cell<Option<Duration>>,
+    write: Cell<Option<Duration>>,
+}
+
+impl Timeouts {
+    pub(crate) fn timeout(&self, interest: Interest) -> Option<Duration> {
+        self.of(interest).get()
+    }
+
+    pub(crate) fn set_timeout(&self, interest: Interest, timeout: Option<Duration>) {
+        self.of(interest).set(timeout);
+    }
+
+    fn of(&self, interest: Interest) -> &Cell<Option<Duration>> {
+        match interest {
+            Interest::Read => &self.read,
+            Interest::Write => &self.write,
+        }
+    }
 }
 
 impl Io<net::TcpStream> {
@@ -56,20 +83,22 @@ impl Io<net::TcpStream> {
 impl<S: AsFd> Io<S> {
     pub(crate) fn new(stream: Socket<S>, reads: Reads) -> Self {
         Self {
-            member: RefCell::new(None),
+            member: Cell::new(None),
             source: Source::new(stream),
             drained: Cell::new(false),
             reads,
-            read_timeout: Cell::new(None),
-            write_timeout: Cell::new(None),
+            timeouts: OnceCell::new(),
         }
     }
 
     /// How long one call in that direction may wait.
-    pub(crate) fn timeout(&self, interest: Interest) -> &Cell<Option<Duration>> {
-        match interest {
-            Interest::Read => &self.read_timeout,
-            Interest::Write => &self.write_timeout,
+    pub(crate) fn timeout(&self, interest: Interest) -> Option<Duration> {
+        self.timeouts.get()?.timeout(interest)
+    }
+
+    pub(crate) fn set_timeout(&self, interest: Interest, timeout: Option<Duration>) {
+        if timeout.is_some() || self.timeouts.get().is_some() {
+            self.timeouts.get_or_init(Box::default).set_timeout(interest, timeout);
         }
     }
 
@@ -185,7 +214,7 @@ impl<S: AsFd> Io<S> {
             Some(at) if now() >= at => return Err(self.timed_out(interest)),
             Some(_) => {}
             None => {
-                let timeout = self.timeout(interest).get();
+                let timeout = self.timeout(interest);
                 *end = timeout.and_then(|timeout| now().checked_add(timeout));
             }
         }
@@ -194,7 +223,7 @@ impl<S: AsFd> Io<S> {
 
     #[cold]
     fn timed_out(&self, interest: Interest) -> io::Error {
-        call_timed_out(interest, self.timeout(interest).get())
+        call_timed_out(interest, self.timeout(interest))
     }
 
     /// Reads with `read`, and waits while it would block.
@@ -384,7 +413,7 @@ macro_rules! impl_timeouts {
                 timeout: Option<std::time::Duration>,
             ) -> std::io::Result<()> {
                 let timeout = crate::io::checked_timeout(timeout)?;
-                self.io.timeout(straightline_sched::Interest::Read).set(timeout);
+                self.io.set_timeout(straightline_sched::Interest::Read, timeout);
                 Ok(())
             }
 
@@ -400,7 +429,7 @@ macro_rules! impl_timeouts {
                 timeout: Option<std::time::Duration>,
             ) -> std::io::Result<()> {
                 let timeout = crate::io::checked_timeout(timeout)?;
-                self.io.timeout(straightline_sched::Interest::Write).set(timeout);
+                self.io.set_timeout(straightline_sched::Interest::Write, timeout);
                 Ok(())
             }
 
@@ -411,7 +440,7 @@ macro_rules! impl_timeouts {
             ///
             /// Never; std's may fail.
             pub fn read_timeout(&self) -> std::io::Result<Option<std::time::Duration>> {
-                Ok(self.io.timeout(straightline_sched::Interest::Read).get())
+                Ok(self.io.timeout(straightline_sched::Interest::Read))
             }
 
             /// What [`set_write_timeout`](Self::set_write_timeout) was last given. Not a yield
@@ -421,7 +450,7 @@ macro_rules! impl_timeouts {
             ///
             /// Never; std's may fail.
             pub fn write_timeout(&self) -> std::io::Result<Option<std::time::Duration>> {
-                Ok(self.io.timeout(straightline_sched::Interest::Write).get())
+                Ok(self.io.timeout(straightline_sched::Interest::Write))
             }
         }
     };

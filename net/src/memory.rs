@@ -4,7 +4,7 @@
 //! that say whether a read and a write would not block. Every change of a pipe sets the flags anew.
 //! So whatever waits for the stream waits for a flag, and a `select` needs nothing else.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
@@ -14,14 +14,14 @@ use std::rc::Rc;
 #[cfg(any(feature = "tokio-io", feature = "futures-io"))]
 use std::task::ready;
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 #[cfg(any(feature = "tokio-io", feature = "futures-io"))]
 use straightline_sched::poll_checkpoint;
 use straightline_sched::sync::{Flag, Ready, at, select};
 use straightline_sched::{Fiber, Interest, checkpoint, current, now};
 
-use crate::io::{call_timed_out, impl_timeouts};
+use crate::io::{Timeouts, call_timed_out, impl_timeouts};
 
 /// A byte stream in memory: what one of a [`pair`](Self::pair) writes, the other one reads.
 ///
@@ -62,21 +62,6 @@ pub struct MemoryStream {
     incoming: Rc<Pipe>,
     outgoing: Rc<Pipe>,
     io: Timeouts,
-}
-
-#[derive(Default)]
-struct Timeouts {
-    read: Cell<Option<Duration>>,
-    write: Cell<Option<Duration>>,
-}
-
-impl Timeouts {
-    fn timeout(&self, interest: Interest) -> &Cell<Option<Duration>> {
-        match interest {
-            Interest::Read => &self.read,
-            Interest::Write => &self.write,
-        }
-    }
 }
 
 impl MemoryStream {
@@ -340,11 +325,11 @@ impl MemoryStream {
                 result => return result,
             }
             if end.is_none() {
-                let timeout = self.io.timeout(interest).get();
+                let timeout = self.io.timeout(interest);
                 end = timeout.and_then(|timeout| now().checked_add(timeout));
             }
             if !self.wait_until(interest, end)? {
-                return Err(call_timed_out(interest, self.io.timeout(interest).get()));
+                return Err(call_timed_out(interest, self.io.timeout(interest)));
             }
         }
     }

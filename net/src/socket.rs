@@ -20,7 +20,8 @@ use crate::sys;
 #[derive(Debug)]
 pub(crate) enum Socket<S> {
     System(S),
-    Simulated(Handle),
+    /// Boxed: a socket of the system is one number, and a server has many of them.
+    Simulated(Box<Handle>),
 }
 
 impl<S> Socket<S> {

@@ -111,7 +111,7 @@ impl TcpListener {
             Kind::System(listener) => Self::from_std(listener),
             Kind::Simulated(bound) => {
                 let handle = bound.into_handle()?;
-                Ok(Self { source: Source::new(Socket::Simulated(handle)) })
+                Ok(Self { source: Source::new(Socket::Simulated(Box::new(handle))) })
             }
         }
     }
@@ -186,7 +186,7 @@ impl TcpListener {
             }
             Socket::Simulated(handle) => {
                 let (stream, peer) = handle.accept_tcp()?;
-                Ok((Socket::Simulated(stream), peer))
+                Ok((Socket::Simulated(Box::new(stream)), peer))
             }
         })?;
         Ok((TcpStream::wrap(stream), peer))

@@ -70,7 +70,9 @@ impl UdpSocket {
             if is_simulated() {
                 let handle = Handle::bind_udp(address);
                 let handle = handle.map_err(|error| cannot_bind(Protocol::Udp, address, error))?;
-                return Ok(Self { io: Io::new(Socket::Simulated(handle), Reads::Datagrams) });
+                return Ok(Self {
+                    io: Io::new(Socket::Simulated(Box::new(handle)), Reads::Datagrams),
+                });
             }
             let socket = net::UdpSocket::bind(address);
             Self::from_std(socket.map_err(|error| cannot_bind(Protocol::Udp, address, error))?)

@@ -100,7 +100,7 @@ impl UnixListener {
             Kind::System(listener) => Self::from_std(listener),
             Kind::Simulated(bound) => {
                 let handle = bound.into_handle()?;
-                Ok(Self { source: Source::new(Socket::Simulated(handle)) })
+                Ok(Self { source: Source::new(Socket::Simulated(Box::new(handle))) })
             }
         }
     }
@@ -261,7 +261,7 @@ impl UnixStream {
     }
 
     fn simulated(handle: Handle) -> Self {
-        Self { io: Io::new(Socket::Simulated(handle), Reads::UnixStream) }
+        Self { io: Io::new(Socket::Simulated(Box::new(handle)), Reads::UnixStream) }
     }
 
     /// Two streams connected to each other. Not a yield point.

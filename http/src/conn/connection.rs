@@ -1,10 +1,12 @@
-//! A connection's state: everything that is kept while the connection is idle.
+//! A connection's state: everything that is kept while the connection is idle, and its link while
+//! it is active.
 //!
 //! The fields are changed only here. The other files of this folder are functions that are given a
 //! connection, and each of them calls only those below it: `respond` is the lowest, `serve` the
 //! highest.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::Cell;
+use std::mem;
 use std::rc::Rc;
 
 use http::Method;
@@ -14,19 +16,20 @@ use super::service::Service;
 use crate::message::{Fed, RunProtocol};
 use crate::proto::{Gap, Refusal};
 use crate::telemetry::Event;
-use crate::wire::{Host, Input, Link};
+use crate::wire::{AtRest, Host, Input, Link, LinkPool, OpenConnection};
 
 /// A connection's state.
 ///
 /// At most one request is in flight. A failure of the connection is recorded once. The end of the
 /// connection is recorded once too, when this is dropped, whatever else was recorded before.
 pub(crate) struct Connection {
-    link: Rc<Link>,
-    /// Made at its first use: for a response behind others, or one that is streamed.
-    flush_hook: OnceCell<Rc<dyn Fn()>>,
-    /// The link's host, one indirection nearer.
-    host: Rc<Host>,
+    open: Rc<OpenConnection>,
+    links: Rc<LinkPool>,
     service: Rc<Service>,
+    /// While the connection is active; otherwise the one that stands for none.
+    link: Rc<Link>,
+    /// While the connection is idle.
+    rest: AtRest,
     /// The empty lines since the last request.
     gap: Cell<Gap>,
     /// The stream may have a handshake, which comes before the first request.
@@ -68,13 +71,19 @@ pub(super) struct Handover {
 }
 
 impl Connection {
-    pub(crate) fn new(link: Rc<Link>, service: Rc<Service>, awaits_handshake: bool) -> Self {
-        let host = Rc::clone(&link.host);
+    pub(crate) fn new(
+        open: Rc<OpenConnection>,
+        rest: AtRest,
+        links: Rc<LinkPool>,
+        service: Rc<Service>,
+        awaits_handshake: bool,
+    ) -> Self {
         Self {
-            link,
-            flush_hook: OnceCell::new(),
-            host,
+            open,
+            link: links.no_link(),
+            links,
             service,
+            rest,
             gap: Cell::new(Gap::default()),
             awaits_handshake: Cell::new(awaits_handshake),
             resting: Cell::new(None),
@@ -82,28 +91,38 @@ impl Connection {
         }
     }
 
+    /// The connection becomes active, unless it has kept its link.
+    #[inline]
+    pub(super) fn begin_activity(&mut self) {
+        if self.links.is_no_link(&self.link) {
+            self.link = self.links.take(&self.open, &mut self.rest);
+        }
+    }
+
+    /// The connection is idle, or has ended: gives its link back, unless the link is needed on.
+    #[inline]
+    pub(super) fn end_activity(&mut self) {
+        let link = mem::replace(&mut self.link, self.links.no_link());
+        if let Some(kept) = self.links.give(link, &mut self.rest) {
+            self.link = kept;
+        }
+    }
+
+    /// The link; only for an active connection.
     #[inline]
     pub(super) fn link(&self) -> &Rc<Link> {
+        debug_assert!(!self.links.is_no_link(&self.link), "an idle connection has no link");
         &self.link
     }
 
     #[inline]
     pub(super) fn host(&self) -> &Host {
-        &self.host
+        self.links.host()
     }
 
     #[inline]
     pub(super) fn service(&self) -> &Service {
         &self.service
-    }
-
-    /// The hook for [`before_park`](straightline_sched::before_park) that flushes the link.
-    #[inline]
-    pub(super) fn flush_hook(&self) -> &Rc<dyn Fn()> {
-        self.flush_hook.get_or_init(|| {
-            let link = Rc::clone(&self.link);
-            Rc::new(move || link.flush_before_park())
-        })
     }
 
     /// Whether the next bytes are, or may be, empty lines before a head.
@@ -136,13 +155,13 @@ impl Connection {
 
     /// The connection rests in the middle of this response.
     pub(super) fn rest(&self, resting: Box<Resting>) {
-        self.link.begin_rest();
+        self.link().begin_rest();
         self.resting.set(Some(resting));
     }
 
     /// The connection goes on with its response: returns the response in which it rested, if any.
     pub(super) fn end_rest(&self) -> Option<Box<Resting>> {
-        self.link.end_rest();
+        self.link().end_rest();
         self.resting.take()
     }
 
@@ -154,11 +173,18 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.link.unwatch();
-        drop(self.end_rest());
-        // A request that is still in flight remains unanswered.
-        self.link.end_request(false);
-        self.host.counters().closed.bump();
-        self.host.emit(&Event::ConnectionClosed { peer: self.link.peer() });
+        let is_active = !self.links.is_no_link(&self.link);
+        if is_active {
+            self.link.unwatch();
+            drop(self.end_rest());
+            // A request that is still in flight remains unanswered.
+            self.link.end_request(false);
+        }
+        self.host().counters().closed.bump();
+        self.host().emit(&Event::ConnectionClosed { peer: self.open.peer() });
+        if is_active {
+            self.end_activity();
+            self.open.set_active(None); // a link that was needed on ends as well
+        }
     }
 }

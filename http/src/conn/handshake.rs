@@ -26,7 +26,7 @@ use crate::wire::linger;
 pub(super) fn shake_hands(connection: &Connection) -> io::Result<Option<End>> {
     let link = connection.link();
     if link.transport.arm(Interest::Read)? {
-        let is_closing = connection.host().is_draining() || link.idle.end().is_some();
+        let is_closing = connection.host().is_draining() || link.idle().end().is_some();
         if !is_closing {
             return Ok(Some(End::Idle));
         }
@@ -35,7 +35,7 @@ pub(super) fn shake_hands(connection: &Connection) -> io::Result<Option<End>> {
             return Ok(Some(End::Close));
         }
     }
-    link.idle.clear_end();
+    link.idle().clear_end();
     connection.end_handshake();
     match link.transport.handshake() {
         Ok(()) => {

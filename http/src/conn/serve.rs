@@ -38,16 +38,20 @@ enum Next {
 
 /// One activation of the connection's fiber: serves requests until the connection becomes idle,
 /// which returns `Continue`, or is over, which returns `Break` and whether it ended in good order.
-pub(crate) fn serve_activation(connection: &Connection) -> ControlFlow<io::Result<()>> {
+pub(crate) fn serve_activation(connection: &mut Connection) -> ControlFlow<io::Result<()>> {
+    connection.begin_activity();
     let flow = activate(connection);
     if flow.is_break() {
         connection.link().end_route_time();
+    } else {
+        connection.end_activity();
     }
     flow
 }
 
 fn activate(connection: &Connection) -> ControlFlow<io::Result<()>> {
-    let (since, requests) = (connection.link().idle.resume(), connection.link().exchange.number());
+    let (since, requests) =
+        (connection.link().idle().resume(), connection.link().exchange.number());
     let awaited_handshake = connection.awaits_handshake();
     // The panic of a handler is caught in `serve_request`. What unwinds to here is a cancel of the
     // fiber, or the panic of a bug in the server.
@@ -58,7 +62,7 @@ fn activate(connection: &Connection) -> ControlFlow<io::Result<()>> {
             let is_same = connection.link().exchange.number() == requests
                 && connection.awaits_handshake() == awaited_handshake;
             let since = since.filter(|_| is_same);
-            connection.link().idle.begin(since.unwrap_or(connection.host().sweep()));
+            connection.link().idle().begin(since.unwrap_or(connection.host().sweep()));
             return ControlFlow::Continue(());
         }
         // `Feed` does not come here, its pieces were begun; nor does `Upgrade`, which has run.
@@ -155,7 +159,8 @@ fn next_request(connection: &Connection, buffers: &mut Buffers) -> io::Result<Ne
         }
         let input = &mut buffers.input;
         connection.link().flush()?;
-        let is_closing = connection.host().is_draining() || connection.link().idle.end().is_some();
+        let is_closing =
+            connection.host().is_draining() || connection.link().idle().end().is_some();
         // A `recv` that would block is not called. Before the connection closes it is called all
         // the same: a request may have arrived meanwhile.
         let read = if transport.is_drained() && !is_closing {
@@ -176,7 +181,7 @@ fn next_request(connection: &Connection, buffers: &mut Buffers) -> io::Result<Ne
             Ok(0) if input.is_empty() => return Ok(Next::End(End::Close)),
             Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
             // A request has arrived: the connection is not closed for being idle.
-            Ok(_) if is_closing => connection.link().idle.clear_end(),
+            Ok(_) if is_closing => connection.link().idle().clear_end(),
             Ok(_) => {}
             Err(error) => match error.kind() {
                 ErrorKind::WouldBlock if !input.is_empty() => {
@@ -283,7 +288,7 @@ fn serve_request(
     // If the handler waits, the earlier responses in the output leave at once.
     if !connection.link().output.is_empty() && connection.link().output.arrange_early_flush() {
         *flush = None; // the former hook has been called
-        *flush = Some(before_park(Rc::clone(connection.flush_hook())));
+        *flush = Some(before_park(connection.link().flush_hook()));
     }
     if connection.host().on_disconnect == OnDisconnect::Cancel {
         connection.link().watch();

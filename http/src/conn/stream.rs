@@ -114,7 +114,7 @@ fn drop_in_time<T>(connection: &Connection, request: &Request, value: T) {
 /// As [`drop_in_time`]; the error is what the destructor panicked with.
 fn try_drop_in_time<T>(connection: &Connection, value: T) -> Result<(), Box<dyn Any + Send>> {
     let link = connection.link();
-    let _flush = before_park(Rc::clone(connection.flush_hook()));
+    let _flush = before_park(connection.link().flush_hook());
     if catch_unwind(AssertUnwindSafe(|| link.pacing.hold(|| drop(value))))?.is_err() {
         drop(cancelled_response(link));
     }
@@ -157,7 +157,7 @@ fn respond_streamed(
     write: Box<WriteBody>,
 ) -> io::Result<Option<End>> {
     let keep_alive = may_keep_alive(connection, request, &head);
-    let (link, flush) = (Rc::clone(connection.link()), Rc::clone(connection.flush_hook()));
+    let (link, flush) = (Rc::clone(connection.link()), connection.link().flush_hook());
     let minor = request.head().minor;
     let mut body = ClientBody::new(link, flush, head, length, minor, keep_alive);
     let pacing = &connection.link().pacing;

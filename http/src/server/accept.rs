@@ -19,7 +19,7 @@ use crate::config::{Address, CapacityLimit, OverloadPolicy, Peer, Phase};
 use crate::conn::{Connection, serve_activation};
 use crate::control::{Listener, Loan};
 use crate::telemetry::Event;
-use crate::wire::Link;
+use crate::wire::{AtRest, OpenConnection};
 
 /// Accepts until the loan is over, if the listener is lent, or until the server drains. A draining
 /// server still accepts the clients that are in the queue by then.
@@ -216,12 +216,14 @@ fn open(beginning: Beginning, state: &Rc<ShardState>, end: Option<EndCell>) -> J
     let Beginning { stream, peer, awaits_handshake } = beginning;
     state.slot.counters.accepted.bump();
     stream.join_set(&state.slot.streams);
-    let link = Rc::new(Link::new(peer, Rc::clone(&state.host), stream, ShardTime::of_turn()));
-    state.host.emit(&Event::ConnectionOpened { peer: link.peer() });
-    state.insert(&link, |registered| {
-        let service = Rc::clone(&state.service);
-        let connection = Connection::new(Rc::clone(&link), service, awaits_handshake);
-        let served = Served { connection, end, _registered: registered };
+    let opened = Rc::new(OpenConnection::new(peer, ShardTime::of_turn()));
+    state.host.emit(&Event::ConnectionOpened { peer: opened.peer() });
+    state.insert(&opened, |registered| {
+        let (links, service) = (Rc::clone(&state.links), Rc::clone(&state.service));
+        let rest = AtRest::new(stream);
+        let connection =
+            Connection::new(Rc::clone(&opened), rest, links, service, awaits_handshake);
+        let mut served = Served { connection, end, _registered: registered };
         spawn_stackless(move || served.activation())
     })
 }
@@ -235,8 +237,8 @@ struct Served {
 }
 
 impl Served {
-    fn activation(&self) -> ControlFlow<()> {
-        match serve_activation(&self.connection) {
+    fn activation(&mut self) -> ControlFlow<()> {
+        match serve_activation(&mut self.connection) {
             ControlFlow::Continue(()) => ControlFlow::Continue(()),
             ControlFlow::Break(result) => {
                 if let Some(end) = &self.end {
@@ -247,6 +249,10 @@ impl Served {
         }
     }
 }
+
+// An idle connection is to be small. The fiber keeps one word beside this.
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Served>() <= 144);
 
 /// Rejects a client for which there is no room.
 fn reject(

@@ -13,7 +13,7 @@ use straightline_sched::{self as sched, Fiber};
 use super::entry::{ConnectionKey, Entry};
 use super::evict::Evictable;
 use super::idle_reaper::Sweeps;
-use crate::wire::{IdleEnd, Link};
+use crate::wire::{IdleEnd, OpenConnection};
 
 /// The connections of a shard.
 #[derive(Default)]
@@ -67,10 +67,10 @@ impl Connections {
     }
 
     /// The connection of the fiber of that number.
-    pub(super) fn of_fiber(&self, number: u64) -> Option<(ConnectionKey, Rc<Link>)> {
+    pub(super) fn of_fiber(&self, number: u64) -> Option<(ConnectionKey, Rc<OpenConnection>)> {
         let open = self.open.borrow();
         let found = open.iter().find(|(_, entry)| entry.fiber().number() == number);
-        found.map(|(key, entry)| (key, Rc::clone(entry.link())))
+        found.map(|(key, entry)| (key, Rc::clone(entry.connection())))
     }
 
     /// Whether [`evict`](Self::evict) would close a connection. `sweep` is the number of the next
@@ -89,9 +89,9 @@ impl Connections {
     /// Closes every connection that has been idle for too long by the sweep of that number.
     pub(super) fn expire(&self, sweep: u32, sweeps: Sweeps) {
         self.for_each(|entry| {
-            let link = entry.link();
-            let Some(since) = link.idle_since() else { return };
-            let most = if link.is_new() { sweeps.new } else { sweeps.idle };
+            let connection = entry.connection();
+            let Some(since) = connection.idle_since() else { return };
+            let most = if connection.is_new() { sweeps.new } else { sweeps.idle };
             if sweep.saturating_sub(since) >= most {
                 entry.end_idle(IdleEnd::Expired);
             }

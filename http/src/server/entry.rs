@@ -1,27 +1,27 @@
-//! One open connection, as its shard sees it: the link to its client, and its fiber.
+//! One open connection, as the table of its shard has it: with its fiber.
 
 use std::rc::Rc;
 
 use slotmap::new_key_type;
 use straightline_sched::Fiber;
 
-use crate::wire::{IdleEnd, Link};
+use crate::wire::{IdleEnd, OpenConnection};
 
 new_key_type! { pub(super) struct ConnectionKey; }
 
 /// An open connection.
 pub(super) struct Entry {
-    link: Rc<Link>,
+    connection: Rc<OpenConnection>,
     fiber: Fiber,
 }
 
 impl Entry {
-    pub(super) fn new(link: Rc<Link>, fiber: Fiber) -> Self {
-        Self { link, fiber }
+    pub(super) fn new(connection: Rc<OpenConnection>, fiber: Fiber) -> Self {
+        Self { connection, fiber }
     }
 
-    pub(super) fn link(&self) -> &Rc<Link> {
-        &self.link
+    pub(super) fn connection(&self) -> &Rc<OpenConnection> {
+        &self.connection
     }
 
     pub(super) fn fiber(&self) -> &Fiber {
@@ -30,12 +30,12 @@ impl Entry {
 
     /// In which sweep the connection became idle, if it is still idle and is not to close.
     pub(super) fn idle_since(&self) -> Option<u32> {
-        self.link.idle_since().filter(|_| self.link.idle_end().is_none())
+        self.connection.idle_since().filter(|_| self.connection.idle_end().is_none())
     }
 
     /// Closes the connection, which is idle.
     pub(super) fn end_idle(&self, why: IdleEnd) {
-        self.link.end_idle(why);
+        self.connection.end_idle(why);
         self.fiber.unpark();
     }
 }

@@ -291,12 +291,13 @@ fn end_idle_protocols(state: &ShardState) {
             continue;
         }
         state.connections.for_each(|entry| {
-            if let Some(protocol) = entry.link().protocol()
+            if let Some(link) = entry.connection().link()
+                && let Some(protocol) = link.protocol()
                 && protocol.is_idle_since(since)
             {
                 protocol.force_close();
                 state.slot.counters.force_closed.bump();
-                entry.link().end_handler();
+                link.end_handler();
             }
         });
     }
@@ -369,14 +370,16 @@ fn drain(state: &ShardState, acceptors: Vec<Acceptor>) {
     state.background.wake_when_empty(sched::current());
     let (mut idle, mut active) = (0, 0);
     state.connections.for_each(|entry| {
-        let link = entry.link();
-        if link.idle_since().is_some() {
-            let is_new = link.first_request_until().is_some();
+        let connection = entry.connection();
+        if connection.idle_since().is_some() {
+            let is_new = connection.first_request_until().is_some();
             *(if is_new { &mut active } else { &mut idle }) += 1;
             entry.fiber().unpark();
         } else {
             // An active connection has its own waits, so it is not woken.
             active += 1;
+            // One that has not had a turn yet has no link.
+            let Some(link) = connection.link() else { return };
             if link.is_resting() {
                 entry.fiber().unpark();
             }

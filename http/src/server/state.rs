@@ -19,13 +19,14 @@ use crate::config::Peer;
 use crate::conn::Service;
 use crate::control::{Background, ConnectionEnd, ShardPart, Shared, Slot};
 use crate::telemetry::Event;
-use crate::wire::{Host, Link};
+use crate::wire::{Host, LinkPool, OpenConnection};
 
 /// A shard, on its own thread.
 pub(super) struct ShardState {
     pub(super) service: Rc<Service>,
     /// What the connections share.
     pub(super) host: Rc<Host>,
+    pub(super) links: Rc<LinkPool>,
     pub(super) shared: Arc<Shared>,
     pub(super) slot: Arc<Slot>,
     pub(super) connections: Connections,
@@ -62,9 +63,11 @@ impl ShardState {
             };
             ShardPart::new(shared, &background, Box::new(serve))
         };
+        let host = Host::new(shared, slot, ShardTime::of_turn());
         Rc::new_cyclic(|state| Self {
             service,
-            host: Host::new(shared, slot, ShardTime::of_turn()),
+            links: LinkPool::new(&host),
+            host,
             shared: Arc::clone(shared),
             slot: Arc::clone(slot),
             connections: Connections::default(),
@@ -78,13 +81,13 @@ impl ShardState {
     /// Inserts a connection. `spawn` makes its fiber, which has to hold the `Registered`.
     pub(super) fn insert(
         self: &Rc<Self>,
-        link: &Rc<Link>,
+        connection: &Rc<OpenConnection>,
         spawn: impl FnOnce(Registered) -> JoinHandle<()>,
     ) -> JoinHandle<()> {
         self.shared.shards.update_crowded();
         self.connections.insert(|key| {
             let handle = spawn(Registered { state: Rc::clone(self), key });
-            (Entry::new(Rc::clone(link), handle.fiber()), handle)
+            (Entry::new(Rc::clone(connection), handle.fiber()), handle)
         })
     }
 
@@ -92,14 +95,14 @@ impl ShardState {
     /// does nothing any more, so it does not close the connection itself.
     pub(super) fn lose(&self, fiber: u64) {
         self.background.lose(fiber);
-        let Some((key, link)) = self.connections.of_fiber(fiber) else { return };
-        link.lose();
+        let Some((key, connection)) = self.connections.of_fiber(fiber) else { return };
+        connection.link().into_iter().for_each(|link| link.lose());
         self.slot.counters.aborted.bump();
         self.slot.counters.closed.bump();
         self.remove(key);
         let error = io::Error::other("the connection's fiber was abandoned");
-        self.host.emit(&Event::ConnectionFailed { peer: link.peer(), error: &error });
-        self.host.emit(&Event::ConnectionClosed { peer: link.peer() });
+        self.host.emit(&Event::ConnectionFailed { peer: connection.peer(), error: &error });
+        self.host.emit(&Event::ConnectionClosed { peer: connection.peer() });
     }
 
     /// The connection has closed: removes it, unless it was removed before.
@@ -108,7 +111,7 @@ impl ShardState {
         // Dropped at the end of this function.
         let Some(removed) = self.connections.remove(key) else { return };
         if self.host.capacity.connections_per_peer != usize::MAX {
-            let counted = removed.link().counted_peer();
+            let counted = removed.connection().counted_peer();
             counted.into_iter().for_each(|peer| self.shared.peers.leave(peer, self.slot.index));
         }
         if self.connections.is_empty() && self.host.is_draining() {

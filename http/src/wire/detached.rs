@@ -1,13 +1,10 @@
 //! A link without a client, for requests that a program makes: nothing is received, and what is
 //! written is lost.
 
-use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use straightline_net::Transport;
-use straightline_sched::sync::Ready;
-use straightline_sched::{Interest, ShardTime, sim};
+use straightline_sched::{ShardTime, sim};
 
 use super::buffers::Buffers;
 use super::host::Host;
@@ -26,37 +23,12 @@ pub(crate) fn detached(peer: Peer) -> (Rc<Link>, Box<Buffers>) {
     // A simulation complains about buffers that outlive it.
     let host = if sim::is_simulated() { new_host() } else { HOST.with(Rc::clone) };
     let buffers = host.buffers.take();
-    (Rc::new(Link::detached(peer, host, NoClient)), buffers)
+    (Rc::new(Link::detached(peer, &host)), buffers)
 }
 
 /// The host of a server that has no client and no shard.
-fn new_host() -> Rc<Host> {
+pub(super) fn new_host() -> Rc<Host> {
     let (config, observers) = (Config::default(), Observers::default());
     let shared = Shared::new(config, observers, Vec::new(), Vec::new(), 1, None);
     Host::new(&shared, &Arc::new(Slot::new(0, false)), ShardTime::now())
-}
-
-/// The transport of a link without a client.
-struct NoClient;
-
-impl Transport for NoClient {
-    fn try_read(&self, _: &mut [u8]) -> io::Result<usize> {
-        Ok(0)
-    }
-
-    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        Ok(bytes.len())
-    }
-
-    fn arm(&self, _: Interest) -> io::Result<bool> {
-        Ok(true)
-    }
-
-    fn ready(&self, _: Interest) -> Ready<'_> {
-        Ready::now()
-    }
-
-    fn shutdown_write(&self) -> io::Result<()> {
-        Ok(())
-    }
 }

@@ -65,6 +65,21 @@ impl Exchange {
         }
     }
 
+    /// On a connection that has had `number` requests, the last of which began at `begun` and has
+    /// ended.
+    #[inline]
+    pub(super) fn resume(&self, number: u64, begun: ShardTime) {
+        debug_assert!(!self.is_in_flight.get() && !self.awaits_client.get(), "a link in use");
+        self.number.set(number);
+        self.begun.set(begun);
+        self.expectation.set(Expectation::None);
+        self.is_reported.set(false);
+        self.outcome.set(Outcome::Answered);
+        self.route.set(None);
+        self.status.set(0);
+        self.body_at.set(u64::MAX);
+    }
+
     /// A request goes to its handler.
     #[inline]
     pub(super) fn begin(&self, expectation: Expectation, counters: &ShardCounters) {

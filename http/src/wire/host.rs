@@ -8,7 +8,7 @@ use std::cell::{Cell, RefCell, RefMut};
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use straightline_sched::sync::{Flag, FlagReader};
 use straightline_sched::{self as sched, ShardTime};

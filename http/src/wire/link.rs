@@ -2,13 +2,18 @@
 //! request share.
 //!
 //! A link is composed of owners, each with its own rules: `exchange` is the current request,
-//! `pacing` the timeouts, `output` the unsent bytes, `idle` the idle time between two requests,
-//! `held` the memory. The methods here need more than one of them: a request's begin and end, and
-//! the two loops that read and write, whose waits `pacing` bounds.
+//! `pacing` the timeouts, `output` the unsent bytes, `held` the memory. The methods here need more
+//! than one of them: a request's begin and end, and the two loops that read and write, whose waits
+//! `pacing` bounds.
+//!
+//! A link belongs to a connection while that is active. What is kept while it is idle as well, and
+//! what its shard looks at, is an [`OpenConnection`]. The two are one file, because each points to
+//! the other; `link_pool` parts them when the connection becomes idle.
 
 use std::cell::{Cell, OnceCell};
 use std::fs::File;
 use std::io::{self, ErrorKind};
+use std::mem;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -25,23 +30,45 @@ use super::exchange::{Exchange, Expectation};
 use super::held::HeldForRequest;
 use super::host::Host;
 use super::idle::{IdleEnd, IdleState};
+use super::no_client::NoClient;
 use super::output::Output;
-use super::pacing::Pacing;
+use super::pacing::{Credits, Pacing};
 use super::protocol::Protocol;
 use super::wrapper_fields::WrapperFields;
 use crate::config::Peer;
 use crate::telemetry::{RouteLabel, RoutePlace};
 
+/// An open connection, idle or active, as its shard sees it.
+pub(crate) struct OpenConnection {
+    peer: ConnectionPeer,
+    idle: IdleState,
+    /// While it is idle: how many requests it has had, and when the last of them began, or else the
+    /// connection itself.
+    requests: Cell<u64>,
+    begun: Cell<ShardTime>,
+    /// While it is active.
+    link: Cell<Option<Rc<Link>>>,
+}
+
+/// What an idle connection keeps instead of a link. While the connection is active, the stream here
+/// is one without a client.
+pub(crate) struct AtRest {
+    transport: ClientStream,
+    credits: Option<Box<Credits>>,
+}
+
 /// The state that a connection and its current request share.
 pub(crate) struct Link {
-    peer: ConnectionPeer,
+    /// The connection that the link belongs to; none in the pool.
+    open: Option<Rc<OpenConnection>>,
     pub(crate) host: Rc<Host>,
     pub(crate) exchange: Exchange,
     pub(crate) pacing: Pacing,
     pub(crate) output: Output,
-    pub(crate) idle: IdleState,
     pub(crate) held: HeldForRequest,
     pub(crate) wrapper_fields: WrapperFields,
+    /// See [`flush_hook`](Self::flush_hook).
+    flush_hook: Cell<Option<Rc<dyn Fn()>>>,
     /// Cancels the handler of the current request if its client disconnects.
     watch: Cell<Option<Watch>>,
     /// The state of an upgraded connection, once the connection is upgraded.
@@ -57,57 +84,115 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(crate) fn new(
-        peer: ConnectionPeer,
-        host: Rc<Host>,
-        transport: ClientStream,
-        begun: ShardTime,
-    ) -> Self {
+    /// Without a connection.
+    pub(super) fn unused(host: &Rc<Host>) -> Self {
+        let now = ShardTime::now();
         Self {
-            peer,
-            exchange: Exchange::new(begun),
-            pacing: Pacing::new(&host),
-            output: Output::new(begun),
-            idle: IdleState::new(),
+            open: None,
+            exchange: Exchange::new(now),
+            pacing: Pacing::new(host),
+            output: Output::new(now),
             held: HeldForRequest::new(&host.memory),
             wrapper_fields: WrapperFields::default(),
+            flush_hook: Cell::new(None),
             watch: Cell::new(None),
             protocol: OnceCell::new(),
             untimed: Cell::new((RoutePlace::default(), 0)),
             is_detached: false,
             is_resting: Cell::new(false),
-            transport,
-            host,
+            transport: ClientStream::new(NoClient),
+            host: Rc::clone(host),
         }
     }
 
-    /// As [`new`](Self::new), for a request that a program made.
-    pub(super) fn detached(peer: Peer, host: Rc<Host>, transport: impl Transport) -> Self {
-        Self {
-            is_detached: true,
-            ..Self::new(
-                ConnectionPeer::Direct(peer),
-                host,
-                ClientStream::new(transport),
-                ShardTime::now(),
-            )
+    /// For a request that a program made: there is no client.
+    pub(super) fn detached(peer: Peer, host: &Rc<Host>) -> Self {
+        let open = Rc::new(OpenConnection::new(ConnectionPeer::Direct(peer), ShardTime::now()));
+        Self { is_detached: true, open: Some(open), ..Self::unused(host) }
+    }
+
+    /// Belongs to the connection from now on. `rest` is what the connection has kept; it has no
+    /// stream afterwards.
+    #[inline]
+    pub(super) fn begin(&mut self, open: &Rc<OpenConnection>, rest: &mut AtRest) {
+        self.exchange.resume(open.requests.get(), open.begun.get());
+        if let Some(credits) = rest.credits.take() {
+            self.pacing.resume(&credits);
+        }
+        mem::swap(&mut self.transport, &mut rest.transport);
+        self.open = Some(Rc::clone(open));
+    }
+
+    /// The connection is idle, or has ended, and `rest` is what it keeps. Everything else is
+    /// forgotten.
+    #[inline]
+    pub(super) fn end(&mut self, rest: &mut AtRest) {
+        self.end_route_time();
+        self.output.reset();
+        self.held.release();
+        self.wrapper_fields.begin();
+        rest.credits = self.pacing.rest();
+        mem::swap(&mut self.transport, &mut rest.transport);
+        self.open = None;
+    }
+
+    /// Whether the link is of no use while the connection is idle. An upgraded connection is never
+    /// idle, and one that rests in the middle of a response goes on with it.
+    #[inline]
+    pub(super) fn may_rest(&self) -> bool {
+        self.protocol.get().is_none() && !self.is_resting.get()
+    }
+
+    /// The connection is idle, or has ended.
+    #[inline]
+    pub(super) fn record_rest(&self) {
+        drop(self.flush_hook.take()); // it holds the link
+        let open = self.open();
+        open.requests.set(self.exchange.number());
+        open.begun.set(self.exchange.begun());
+        open.link.set(None);
+    }
+
+    /// The connection keeps the link.
+    #[cold]
+    pub(super) fn record_active(self: &Rc<Self>) {
+        self.open().link.set(Some(Rc::clone(self)));
+    }
+
+    /// The hook for [`before_park`](straightline_sched::before_park) that flushes the link, until
+    /// the connection is idle.
+    pub(crate) fn flush_hook(self: &Rc<Self>) -> Rc<dyn Fn()> {
+        let hook = self.flush_hook.take().unwrap_or_else(|| {
+            let link = Rc::clone(self);
+            Rc::new(move || link.flush_before_park())
+        });
+        self.flush_hook.set(Some(Rc::clone(&hook)));
+        hook
+    }
+
+    #[inline]
+    fn open(&self) -> &OpenConnection {
+        match &self.open {
+            Some(open) => open,
+            None => unreachable!("a link in the pool is used"),
         }
     }
 
     /// The client, as far as it is known.
     #[inline]
     pub(crate) fn peer(&self) -> &Peer {
-        self.peer.get()
+        self.open().peer()
     }
 
-    /// The client, if it counts among the connections of its address.
-    pub(crate) fn counted_peer(&self) -> Option<&Peer> {
-        self.peer.counted()
+    /// Whether the connection is idle, and why it is to close.
+    #[inline]
+    pub(crate) fn idle(&self) -> &IdleState {
+        &self.open().idle
     }
 
     /// The client that a proxy names, if the connection comes through one.
     pub(crate) fn proxied(&self) -> Option<&ProxiedPeer> {
-        match &self.peer {
+        match &self.open().peer {
             ConnectionPeer::Direct(_) => None,
             ConnectionPeer::Proxied(proxied) => Some(proxied),
         }
@@ -215,24 +300,12 @@ impl Link {
     /// For a connection that was opened a moment ago: until when the server waits for its first
     /// request although it shuts down. That request has been on its way since the client connected.
     pub(crate) fn first_request_until(&self) -> Option<Instant> {
-        let nanos = ShardTime::of_turn().nanos_since(self.exchange.begun());
-        let left = FIRST_REQUEST_TIME.checked_sub(Duration::from_nanos(nanos))?;
-        (self.is_new() && !left.is_zero()).then(|| turn_start() + left)
-    }
-
-    /// In which sweep of its shard the connection became idle; `None` while it is active.
-    pub(crate) fn idle_since(&self) -> Option<u32> {
-        self.idle.since()
-    }
-
-    /// The idle connection is to close. The caller has to wake its fiber for that.
-    pub(crate) fn end_idle(&self, why: IdleEnd) {
-        self.idle.set_end(why);
+        first_request_until(self.exchange.number(), self.exchange.begun())
     }
 
     /// Why the idle connection is to close, if it is.
     pub(crate) fn idle_end(&self) -> Option<IdleEnd> {
-        self.idle.end()
+        self.idle().end()
     }
 
     /// Whether the connection's fiber rests in the middle of a response.
@@ -464,6 +537,85 @@ impl Link {
         self.pacing.wait_for_room(&*self.transport, &self.exchange)
     }
 }
+
+impl AtRest {
+    /// A new connection.
+    pub(crate) fn new(transport: ClientStream) -> Self {
+        Self { transport, credits: None }
+    }
+}
+
+impl OpenConnection {
+    /// A connection that came at `begun`, and is idle.
+    pub(crate) fn new(peer: ConnectionPeer, begun: ShardTime) -> Self {
+        Self {
+            peer,
+            idle: IdleState::new(),
+            requests: Cell::new(0),
+            begun: Cell::new(begun),
+            link: Cell::new(None),
+        }
+    }
+
+    /// The client, as far as it is known.
+    #[inline]
+    pub(crate) fn peer(&self) -> &Peer {
+        self.peer.get()
+    }
+
+    /// The client, if it counts among the connections of its address.
+    pub(crate) fn counted_peer(&self) -> Option<&Peer> {
+        self.peer.counted()
+    }
+
+    /// The link, unless the connection is idle.
+    pub(crate) fn link(&self) -> Option<Rc<Link>> {
+        let link = self.link.take();
+        let copy = link.clone();
+        self.link.set(link);
+        copy
+    }
+
+    /// The connection is active with that link, or has none.
+    pub(crate) fn set_active(&self, link: Option<Rc<Link>>) {
+        self.link.set(link);
+    }
+
+    /// Of an idle connection: whether no request has come yet.
+    pub(crate) fn is_new(&self) -> bool {
+        self.requests.get() == 0
+    }
+
+    /// Of an idle connection: as [`Link::first_request_until`].
+    pub(crate) fn first_request_until(&self) -> Option<Instant> {
+        first_request_until(self.requests.get(), self.begun.get())
+    }
+
+    /// In which sweep of its shard the connection became idle; `None` while it is active.
+    pub(crate) fn idle_since(&self) -> Option<u32> {
+        self.idle.since()
+    }
+
+    /// The idle connection is to close. The caller has to wake its fiber for that.
+    pub(crate) fn end_idle(&self, why: IdleEnd) {
+        self.idle.set_end(why);
+    }
+
+    /// Why the idle connection is to close, if it is.
+    pub(crate) fn idle_end(&self) -> Option<IdleEnd> {
+        self.idle.end()
+    }
+}
+
+fn first_request_until(requests: u64, begun: ShardTime) -> Option<Instant> {
+    let nanos = ShardTime::of_turn().nanos_since(begun);
+    let left = FIRST_REQUEST_TIME.checked_sub(Duration::from_nanos(nanos))?;
+    (requests == 0 && !left.is_zero()).then(|| turn_start() + left)
+}
+
+// An idle connection is to be small.
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<OpenConnection>() <= 72);
 
 #[cold]
 fn drop_outlined<T>(value: T) {

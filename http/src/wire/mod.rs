@@ -12,7 +12,8 @@
 //! - `idle` is the idle time between two requests, `exchange` the current request, `rate_meter` a
 //!   client's credit of time, `pacing` the timeouts of a request, `output` the unsent bytes,
 //!   `protocol` the state that an upgraded connection and a drain share;
-//! - `link` combines these;
+//! - `no_client` is the stream of a link without a client;
+//! - `link` combines these, and `link_pool` parts a connection that is idle from its link;
 //! - `body_in` is a request's body, `body_out` a response's body that is written piece by piece,
 //!   `upgrade` a connection that has switched to another protocol, and `tried_stream` the same for
 //!   a protocol that waits by itself.
@@ -30,6 +31,8 @@ mod host;
 mod idle;
 mod linger;
 mod link;
+mod link_pool;
+mod no_client;
 mod output;
 mod pacing;
 mod protocol;
@@ -52,7 +55,8 @@ pub(crate) use exchange::Expectation;
 pub(crate) use host::Host;
 pub(crate) use idle::IdleEnd;
 pub(crate) use linger::{close, linger};
-pub(crate) use link::Link;
+pub(crate) use link::{AtRest, Link, OpenConnection};
+pub(crate) use link_pool::LinkPool;
 pub(crate) use output::OUTPUT_BYTES_MAX;
 #[cfg(feature = "websocket")]
 pub(crate) use pacing::Room;

@@ -80,6 +80,20 @@ impl Output {
         mem::take(&mut self.buffer.borrow_mut().bytes)
     }
 
+    /// The connection is idle, or has ended. Forgets everything that belongs to it, except for the
+    /// positions, which go on.
+    #[inline]
+    pub(super) fn reset(&mut self) {
+        debug_assert!(!self.is_being_written.get(), "a turn has not ended");
+        let buffer = self.buffer.get_mut();
+        buffer.chunk = None;
+        if buffer.bytes.capacity() > 0 {
+            buffer.bytes = Vec::new(); // of a connection that broke
+        }
+        self.is_flush_arranged.set(false);
+        self.unsent.set(0);
+    }
+
     /// The unsent bytes, to add to them.
     #[inline]
     pub(crate) fn buffer(&self) -> RefMut<'_, OutputBuffer> {

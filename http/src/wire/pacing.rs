@@ -37,8 +37,9 @@ use super::host::Host;
 use super::rate_meter::{RateMeter, Slow, look_at};
 use crate::config::{MinRate, Timeout};
 
-/// A connection's timeouts. The rates and the lease belong to the connection; the rest belongs to
-/// the current request, and [`begin_request`](Self::begin_request) replaces it.
+/// A connection's timeouts. The rates belong to the connection; the rest belongs to the current
+/// request, and [`begin_request`](Self::begin_request) replaces it. While the connection is idle,
+/// only its [`Credits`] are kept.
 pub(crate) struct Pacing {
     /// Has the timeouts that hold for all connections.
     host: Rc<Host>,
@@ -59,6 +60,8 @@ pub(crate) struct Pacing {
     failed_calls: Cell<u32>,
     /// How many fibers wait for the client at the moment.
     waiting: Cell<u32>,
+    /// The client's credits may not be full: it was waited for, or a body had a pace of its own.
+    has_waited: Cell<bool>,
     /// How slowly the client sends the current body.
     reads: RateMeter,
     /// For the rare body that has a pace of its own.
@@ -66,9 +69,20 @@ pub(crate) struct Pacing {
     /// How slowly the client reads what it is sent.
     writes: RateMeter,
     /// How many bytes were given to the transport, and how many of them the client had acknowledged
-    /// at the last check.
+    /// at the last check. Only differences count: the numbers do not begin with the connection, and
+    /// the second may be below zero. The first check grants too much credit, to a client whose
+    /// credit is full.
     sent: Cell<u64>,
-    acknowledged: Cell<u64>,
+    acknowledged: Cell<i64>,
+}
+
+/// What a client has left of its credits, while its connection is idle. A client that was never
+/// waited for has used up nothing, and needs none of this.
+pub(super) struct Credits {
+    reads: Duration,
+    writes: Duration,
+    sent: u64,
+    acknowledged: i64,
 }
 
 /// The pace of the current body, and the client's credit for its other bodies meanwhile.
@@ -90,12 +104,51 @@ impl Pacing {
             ends_with_drain: Cell::new(false),
             failed_calls: Cell::new(0),
             waiting: Cell::new(0),
+            has_waited: Cell::new(false),
             reads: RateMeter::new(&timeouts.body),
             own_rate: Cell::new(None),
             writes: RateMeter::new(&timeouts.write),
             sent: Cell::new(0),
             acknowledged: Cell::new(0),
         }
+    }
+
+    /// The connection is active again, with the credits that it had.
+    #[cold]
+    pub(super) fn resume(&self, credits: &Credits) {
+        self.has_waited.set(true);
+        self.reads.set_credit(credits.reads);
+        self.writes.set_credit(credits.writes);
+        self.sent.set(credits.sent);
+        self.acknowledged.set(credits.acknowledged);
+    }
+
+    /// The connection is idle, or has ended: returns the client's credits, unless they are full.
+    /// Here they are full then.
+    #[inline]
+    pub(super) fn rest(&self) -> Option<Box<Credits>> {
+        self.is_client_gone.set(false);
+        self.ends_with_drain.set(false);
+        if self.has_waited.get() { self.take_credits() } else { None }
+    }
+
+    #[cold]
+    fn take_credits(&self) -> Option<Box<Credits>> {
+        debug_assert_eq!(self.waiting.get(), 0, "a fiber waits for the client of a link at rest");
+        let timeouts = &self.host.timeouts;
+        let credits = Credits {
+            reads: self.own_rate.take().map_or(self.reads.credit(), |own| own.kept_credit),
+            writes: self.writes.credit(),
+            sent: self.sent.take(),
+            acknowledged: self.acknowledged.take(),
+        };
+        self.has_waited.set(false);
+        self.too_slow.set(None);
+        self.reads.restart(&timeouts.body);
+        self.writes.restart(&timeouts.write);
+        let is_full =
+            credits.reads == timeouts.body.grace && credits.writes == timeouts.write.grace;
+        (!is_full).then(|| Box::new(credits))
     }
 
     /// A request goes to its handler.
@@ -118,6 +171,7 @@ impl Pacing {
 
     /// The current body has a pace of its own.
     pub(crate) fn set_min_body_rate(&self, pace: MinRate) {
+        self.has_waited.set(true);
         let kept_credit = self.own_rate.take().map_or(self.reads.credit(), |own| own.kept_credit);
         self.own_rate.set(Some(Box::new(OwnRate { pace, kept_credit })));
         self.reads.restart(&pace);
@@ -340,10 +394,11 @@ impl Pacing {
     /// are none.
     fn record_acknowledged(&self, transport: &dyn Transport) -> bool {
         let unacknowledged = transport.unacknowledged().unwrap_or(0);
-        let acknowledged = self.sent.get().saturating_sub(unacknowledged);
+        let acknowledged = self.sent.get().cast_signed().saturating_sub_unsigned(unacknowledged);
         // For a Unix socket, bytes in its buffers count as acknowledged, so this number may
         // decrease.
-        let more = acknowledged.saturating_sub(self.acknowledged.replace(acknowledged));
+        let before = self.acknowledged.replace(acknowledged);
+        let more = acknowledged.saturating_sub(before).max(0).cast_unsigned();
         let more_bytes = usize::try_from(more).unwrap_or(usize::MAX);
         self.writes.on_bytes(&self.host.timeouts.write, more_bytes);
         more > 0
@@ -396,6 +451,7 @@ struct Waiting<'p> {
 impl<'p> Waiting<'p> {
     fn begin(pacing: &'p Pacing, meter: &'p RateMeter, exchange: &'p Exchange) -> Self {
         pacing.waiting.update(|count| count + 1);
+        pacing.has_waited.set(true);
         if !pacing.is_client_gone.get() {
             pacing.lease.renew(Duration::MAX);
         }

@@ -35,12 +35,17 @@ impl RateMeter {
         self.credit.get()
     }
 
+    /// The client has that much credit.
+    pub(super) fn set_credit(&self, credit: Duration) {
+        self.credit.set(credit);
+    }
+
     /// The next body at the usual pace, with the credit that earlier bodies have left.
     pub(super) fn continue_with(&self, pace: &MinRate, credit: Duration) {
         self.credit.set(credit.min(pace.grace));
     }
 
-    /// The next body has a pace of its own.
+    /// The client has the full credit of that pace.
     pub(super) fn restart(&self, pace: &MinRate) {
         self.credit.set(pace.grace);
     }

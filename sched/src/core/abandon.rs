@@ -61,7 +61,7 @@ pub(super) fn abandon(shard: &Shard, fiber: &Rc<FiberCell>, why: Abandoned) {
     shard.abandoned.record(fiber.key, Label(fiber).to_string());
     shard.counters.abandoned.add(1);
     for child in shard.fibers.list() {
-        let scope_state = child.scope_state.borrow().clone();
+        let scope_state = child.scope_state();
         if let Some(scope_state) =
             scope_state.filter(|scope_state| Rc::ptr_eq(&scope_state.parent, fiber))
         {

@@ -28,13 +28,12 @@ pub(super) fn cancel_children(shard: &Shard, scope_state: &ScopeState) {
 /// Whether the fiber belongs to a scope in an `uncancellable` section, which needs the fiber until
 /// the section ends.
 pub(super) fn is_in_uncancellable_scope(fiber: &FiberCell) -> bool {
-    let mut scope_state = fiber.scope_state.borrow().clone();
+    let mut scope_state = fiber.scope_state();
     while let Some(next) = scope_state {
         if next.parent.bounds.is_masked() {
             return true;
         }
-        let above = next.parent.scope_state.borrow().clone();
-        scope_state = above;
+        scope_state = next.parent.scope_state();
     }
     false
 }

@@ -153,7 +153,7 @@ fn circle(shard: &Shard, me: &FiberCell, first: FiberKey) -> Option<Vec<Rc<Fiber
 /// fiber has its handle, and it has no scope and no deadline.
 fn is_bound(me: &FiberCell, fiber: &FiberCell) -> bool {
     let joins = fiber.key == me.key || matches!(fiber.waiting.wait(), Wait::End(_));
-    joins && fiber.scope_state.borrow().is_none() && fiber.bounds.is_endless()
+    joins && fiber.scope_state().is_none() && fiber.bounds.is_endless()
 }
 
 /// The one fiber that this fiber's wait depends on; `None` if there is no such fiber on this shard.

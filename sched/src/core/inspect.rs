@@ -11,7 +11,7 @@ use super::shard::Shard;
 use crate::fiber::backtrace::Backtrace;
 use crate::fiber::stack_usage::StackUsage;
 use crate::fiber::{
-    FiberCell, FiberKey, Label as Doing, Resume, Wait, take_depth, take_dump, while_running,
+    FiberCell, FiberKey, Label as Doing, Resume, Wait, peek, take_depth, take_dump, while_running,
     with_running,
 };
 
@@ -174,7 +174,7 @@ pub(super) fn info_of(shard: &Shard, fiber: &FiberCell) -> FiberInfo {
         name: fiber.name().map(Into::into),
         spawned_at: fiber.spawn_info.spawned_at,
         age: now.saturating_since(fiber.spawn_info.spawned_in),
-        label: fiber.label.borrow().as_ref().and_then(Doing::text),
+        label: peek(&fiber.label, |label| label.and_then(Doing::text)),
         state,
         since,
         deadline_in: deadline.map(|at| at.saturating_since(now)).filter(|&left| left < NEVER),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::mailbox::Message;
 use super::report::Report;
 use super::shard::Shard;
-use crate::fiber::with_running;
+use crate::fiber::{peek, with_running};
 use crate::watchdog::{Found, Limits, Running, watch};
 
 /// Registers this shard with the monitor, which reports when one of the limits is passed.
@@ -35,11 +35,9 @@ fn describe_running(report: &mut dyn FnMut(Running<'_>)) {
     with_running(|fiber| {
         let spawn_info = &fiber.spawn_info;
         let (spawned_at, name) = (spawn_info.spawned_at, fiber.name());
-        // The fiber may be in the middle of changing it.
-        let label = fiber.label.try_borrow();
-        match label.as_deref() {
-            Ok(Some(label)) => label.read(|label| report(Running { spawned_at, name, label })),
-            _ => report(Running { spawned_at, name, label: b"" }),
-        }
+        peek(&fiber.label, |label| match label {
+            Some(label) => label.read(|label| report(Running { spawned_at, name, label })),
+            None => report(Running { spawned_at, name, label: b"" }),
+        });
     });
 }

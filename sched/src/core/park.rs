@@ -119,20 +119,22 @@ pub fn park_timeout(timeout: Duration) {
 /// ```
 #[track_caller]
 pub fn yield_now() {
-    local::with(|shard| {
-        let fiber = shard.current();
-        give_turn(shard, &fiber);
-    });
+    local::with(|shard| shard.with_current(|fiber| give_turn(shard, fiber)));
 }
 
 /// Lets the other ready fibers run. The hooks are called before the fiber stands in the run queue:
 /// if a hook ended the wait early, a fiber that sets a hook again and again would never yield.
-pub(super) fn give_turn(shard: &Shard, fiber: &Rc<FiberCell>) {
+///
+/// `fiber` is the running one.
+pub(super) fn give_turn(shard: &Shard, fiber: &FiberCell) {
     if before_wait(shard, fiber).is_ok() {
-        shard.wake(Rc::clone(fiber));
-        // It returns an error in a fiber that swallowed its unwinds: the fiber goes on without
-        // waiting.
-        let _ = park_fiber(shard, fiber, Wait::Turn, || false);
+        shard.wake(shard.current());
+        if let Some(hooks) = park_hooks_of(fiber) {
+            hooks.end_pause();
+        }
+        // It returns an error in a fiber that swallowed its unwinds: the fiber has waited all the
+        // same.
+        let _ = suspend(shard, fiber, Wait::Turn, || false);
     }
 }
 
@@ -160,17 +162,18 @@ pub(crate) fn has_hook() -> bool {
 
 /// Suspends the running fiber until it is woken. May return early.
 pub(crate) fn park_for(shard: &Shard, wait: Wait) -> Result<(), Unwinding> {
-    park_fiber(shard, &shard.current(), wait, || false)
+    shard.with_current(|fiber| park_fiber(shard, fiber, wait, || false))
 }
 
 /// As [`park_for`], but at most until `at`.
 pub(crate) fn park_until(shard: &Shard, wait: Wait, at: Tick) -> Result<(), Unwinding> {
-    let fiber = shard.current();
-    fiber.bounds.set_wake_at(at);
-    set_timer(shard, &fiber, at);
-    let parked = park_for(shard, wait);
-    fiber.bounds.clear_wake_at();
-    parked
+    shard.with_current(|fiber| {
+        fiber.bounds.set_wake_at(at);
+        set_timer(shard, fiber, at);
+        let parked = park_fiber(shard, fiber, wait, || false);
+        fiber.bounds.clear_wake_at();
+        parked
+    })
 }
 
 /// As [`park_until`], or without a limit; `has_come` as in [`park_fiber`].
@@ -210,6 +213,17 @@ pub(super) fn park_fiber(
         }
         hooks.end_pause();
     }
+    suspend(shard, fiber, wait, has_come)
+}
+
+/// The second half of [`park_fiber`]: nothing ends the wait before it begins.
+#[inline]
+fn suspend(
+    shard: &Shard,
+    fiber: &FiberCell,
+    wait: Wait,
+    has_come: impl FnOnce() -> bool,
+) -> Result<(), Unwinding> {
     fiber.waiting.begin(wait, shard.clock.turn());
     // SAFETY: `fiber` is the one that the shard resumed, so this code runs on its coroutine.
     unsafe { fiber.switch.suspend(Suspend::Parked) };

@@ -32,7 +32,7 @@ use super::stacks::Stacks;
 use super::timers::FiberTimers;
 use super::tripwire::Tripwire;
 use crate::driver::Driver;
-use crate::fiber::{FiberCell, FiberKey, Frames, Tick, running};
+use crate::fiber::{FiberCell, FiberKey, Frames, Tick, running, with_running};
 use crate::watchdog::Pulse;
 
 pub(crate) struct Shard {
@@ -103,6 +103,20 @@ impl Shard {
     pub(crate) fn current(&self) -> Rc<FiberCell> {
         match self.try_current() {
             Some(fiber) => fiber,
+            None => self.no_fiber(),
+        }
+    }
+
+    /// Calls `act` with the fiber that runs now, which may wait in it. This takes no reference of
+    /// its own: an unwind would stop at this frame to drop it, which costs as much as four frames.
+    ///
+    /// # Panics
+    ///
+    /// As [`current`](Self::current).
+    #[inline]
+    pub(crate) fn with_current<R>(&self, act: impl FnOnce(&FiberCell) -> R) -> R {
+        match with_running(act) {
+            Some(result) => result,
             None => self.no_fiber(),
         }
     }

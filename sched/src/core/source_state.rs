@@ -53,8 +53,13 @@ pub(super) struct Side {
     seen: Seen,
     /// The waiter; a second waiter for the same direction is rare.
     waiter: Option<Rc<FiberCell>>,
-    more: Vec<Other>,
+    more: Others,
 }
+
+/// The waiters beyond the first. Boxed: few sources ever have any, and a server has many sources.
+#[derive(Default)]
+#[allow(clippy::box_collection)]
+struct Others(Option<Box<Vec<Other>>>);
 
 /// What is known of one direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -229,7 +234,7 @@ impl SourceState {
 
 impl Side {
     fn is_waited_for(&self) -> bool {
-        self.waiter.is_some() || !self.more.is_empty()
+        self.waiter.is_some() || self.more.iter().next().is_some()
     }
 
     pub(super) fn has_waiter(&self, fiber: &Rc<FiberCell>) -> bool {
@@ -242,13 +247,7 @@ impl Side {
             None => self.waiter = Some(fiber),
             Some(waiter) if Rc::ptr_eq(waiter, &fiber) => {}
             Some(_) if self.more.iter().any(|other| other.is(&fiber)) => {}
-            Some(_) => {
-                if self.more.len() == self.more.capacity() {
-                    // Removes fibers that were armed, and have ended without an event.
-                    self.more.retain(|other| !other.is_over());
-                }
-                self.more.push(Other::Fiber(fiber));
-            }
+            Some(_) => self.more.push(Other::Fiber(fiber)),
         }
     }
 
@@ -274,10 +273,8 @@ impl Side {
 
     /// Returns whether the fiber still waited.
     pub(super) fn remove(&mut self, fiber: &Rc<FiberCell>) -> bool {
-        let count = self.more.len();
-        self.more.retain(|other| !other.is(fiber));
         let first = self.waiter.take_if(|waiter| Rc::ptr_eq(waiter, fiber));
-        first.is_some() || self.more.len() < count
+        self.more.remove(fiber) || first.is_some()
     }
 
     /// Calls `wake` with the fibers that wait; the caller wakes the task.
@@ -287,19 +284,46 @@ impl Side {
         if let Some(waiter) = self.waiter.take() {
             wake(waiter);
         }
-        if self.more.is_empty() { None } else { self.wake_more(wake) }
+        self.more.0.as_mut().and_then(|others| wake_others(others, wake))
+    }
+}
+
+#[cold]
+fn wake_others(others: &mut Vec<Other>, wake: &mut impl FnMut(Rc<FiberCell>)) -> Option<Task> {
+    let mut task = None;
+    while let Some(other) = others.pop() {
+        match other {
+            Other::Fiber(fiber) => wake(fiber),
+            Other::Task(other) => task = Some(other),
+        }
+    }
+    task
+}
+
+impl Others {
+    fn iter(&self) -> impl Iterator<Item = &Other> {
+        self.0.iter().flat_map(|others| others.iter())
     }
 
-    #[cold]
-    fn wake_more(&mut self, wake: &mut impl FnMut(Rc<FiberCell>)) -> Option<Task> {
-        let mut task = None;
-        while let Some(other) = self.more.pop() {
-            match other {
-                Other::Fiber(fiber) => wake(fiber),
-                Other::Task(other) => task = Some(other),
-            }
+    fn iter_mut(&mut self) -> impl Iterator<Item = &mut Other> {
+        self.0.iter_mut().flat_map(|others| others.iter_mut())
+    }
+
+    fn push(&mut self, other: Other) {
+        let others = self.0.get_or_insert_default();
+        if others.len() == others.capacity() {
+            // Removes fibers that were armed, and have ended without an event.
+            others.retain(|other| !other.is_over());
         }
-        task
+        others.push(other);
+    }
+
+    /// Returns whether the fiber was there.
+    fn remove(&mut self, fiber: &Rc<FiberCell>) -> bool {
+        let Some(others) = &mut self.0 else { return false };
+        let count = others.len();
+        others.retain(|other| !other.is(fiber));
+        others.len() < count
     }
 }
 
@@ -312,6 +336,10 @@ impl Other {
         matches!(self, Self::Fiber(waiter) if waiter.life.is_over())
     }
 }
+
+// A server has one for each connection.
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<SourceState>() <= 64);
 
 /// How often in a row a wait for a closed reading side ends at once. Arbitrary: a reader finds the
 /// end at its first or second look, and there may be several readers.

@@ -302,7 +302,7 @@ fn insert(
     if !locals.is_empty() {
         fiber.cold_mut().locals.replace(locals);
     }
-    fiber.scope_state.replace(scope_state.cloned());
+    fiber.scope_state.set(scope_state.cloned());
     // In a shard that ends, no fiber begins any more, except those that a commit under way needs.
     if shard.inbox.is_ending() && !is_in_uncancellable_scope(&fiber) {
         fiber.bounds.cancel();

@@ -24,17 +24,18 @@
 //! - If a cancel, a deadline, or the end of a hold was raised more than once, the fiber has
 //!   swallowed it. `core` says how often it may.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::rc::Rc;
 
 use super::lease_hold::LeaseHold;
+use super::peek::{copy_of, peek};
 use super::tick::Tick;
 use super::unwind::{Frame, Reason};
 
 pub(crate) struct Bounds {
     ends_at: Cell<Tick>,
     deadline: Cell<Deadline>,
-    hold: RefCell<Option<Rc<LeaseHold>>>,
+    hold: Cell<Option<Rc<LeaseHold>>>,
     wake_at: Cell<Tick>,
     timer: Cell<Tick>,
     /// Each section has a frame on a stack, or has lost one: there are never so many that this
@@ -87,7 +88,7 @@ impl Bounds {
         Self {
             ends_at: Cell::new(Tick::NEVER),
             deadline: Cell::new(Deadline::NONE),
-            hold: RefCell::new(None),
+            hold: Cell::new(None),
             wake_at: Cell::new(Tick::NEVER),
             timer: Cell::new(Tick::NEVER),
             masked: Cell::new(0),
@@ -149,7 +150,7 @@ impl Bounds {
         if end > now {
             return Looked::Renewed(end);
         }
-        let frame = self.hold.borrow().as_ref().map_or(Frame::ROOT, |hold| hold.end().1);
+        let frame = peek(&self.hold, |hold| hold.map_or(Frame::ROOT, |hold| hold.end().1));
         let raises = self.hold_raises.get() + 1;
         self.hold_raises.set(raises);
         Looked::Over(Reason::Expired(frame), raises)
@@ -158,7 +159,7 @@ impl Bounds {
     /// Computes the end, and returns it. The caller sets the fiber's timer to it.
     #[inline]
     pub(crate) fn renew_end(&self) -> Tick {
-        let of_hold = self.hold.borrow().as_ref().map_or(Tick::NEVER, |hold| hold.ends_at());
+        let of_hold = peek(&self.hold, |hold| hold.map_or(Tick::NEVER, |hold| hold.ends_at()));
         let end = of_hold.min(self.deadline.get().at);
         self.ends_at.set(end);
         end
@@ -180,7 +181,7 @@ impl Bounds {
     /// Takes over the bounds of a parent; returns the end. The parent catches the unwind.
     pub(crate) fn inherit(&self, parent: &Self) -> Tick {
         self.deadline.set(Deadline::new(parent.deadline.get().at, Frame::ROOT));
-        self.hold.replace(parent.hold.borrow().clone());
+        self.hold.set(copy_of(&parent.hold));
         self.renew_end()
     }
 
@@ -205,7 +206,7 @@ impl Bounds {
         if !is_over(outer.as_ref(), now) {
             self.hold_raises.set(raises);
         }
-        self.hold.replace(outer);
+        self.hold.set(outer);
     }
 
     #[inline]
@@ -225,7 +226,7 @@ impl Bounds {
     /// The section is over. The caller [computes the end](Self::renew_end) after it.
     pub(crate) fn unmask(&self, outer: Outer) {
         self.masked.set(self.masked.get() - 1);
-        self.hold.replace(outer.hold);
+        self.hold.set(outer.hold);
         self.deadline.set(outer.deadline);
     }
 

@@ -17,6 +17,7 @@ use super::label::Label;
 use super::life::Life;
 use super::locals::Locals;
 use super::park_hooks::ParkHooks;
+use super::peek::copy_of;
 use super::switch::Switch;
 use super::switch_hooks::SwitchHooks;
 use super::tick::Tick;
@@ -40,11 +41,12 @@ pub(crate) struct FiberCell {
     pub(crate) others_panic: Cell<bool>,
     /// The scope that waits for the fiber, until the fiber is over. So a reference to the record of
     /// a fiber that is over keeps only the record alive.
-    pub(crate) scope_state: RefCell<Option<Rc<ScopeState>>>,
+    pub(crate) scope_state: Cell<Option<Rc<ScopeState>>>,
     /// The bounds of its work and of its wait.
     pub(crate) bounds: Bounds,
-    /// What it is doing. A signal handler may read it too.
-    pub(crate) label: RefCell<Option<Label>>,
+    /// What it is doing. A signal handler may [`peek`](super::peek::peek) too: if it interrupts
+    /// code that replaces the label, it finds one of the two, and puts the same back.
+    pub(crate) label: Cell<Option<Label>>,
     /// The fiber that joins it.
     pub(crate) joiner: Cell<Option<Rc<FiberCell>>>,
     /// What few fibers have. Set once, so that a signal handler may read it.
@@ -208,12 +210,17 @@ impl FiberCell {
             queued: Cell::new(false),
             unparked: Cell::new(false),
             others_panic: Cell::new(false),
-            scope_state: RefCell::new(None),
+            scope_state: Cell::new(None),
             bounds: Bounds::new(),
-            label: RefCell::new(None),
+            label: Cell::new(None),
             joiner: Cell::new(None),
             cold: OnceCell::new(),
         }
+    }
+
+    /// The scope that waits for the fiber, until the fiber is over.
+    pub(crate) fn scope_state(&self) -> Option<Rc<ScopeState>> {
+        copy_of(&self.scope_state)
     }
 
     /// Whether this fiber, which is the running one, unwinds.
@@ -235,6 +242,8 @@ impl FiberCell {
     }
 
     /// Unwinds this fiber, which is the running one, to the end of its body or to the next catch.
+    #[allow(clippy::inline_always)] // each frame costs an unwind two thousand instructions, twice
+    #[inline(always)]
     pub(crate) fn raise(&self, reason: Reason) -> ! {
         let in_flight = self.others_panic.get().then(|| Arc::new(()));
         if let Some(in_flight) = &in_flight {
@@ -265,4 +274,4 @@ impl FiberCell {
 // A parked fiber must cost little beyond its page of stack: see the sample `million`.
 // AddressSanitizer makes corosensei keep more.
 #[cfg(all(target_pointer_width = "64", not(feature = "sanitizer")))]
-const _: () = assert!(size_of::<FiberCell>() <= 240);
+const _: () = assert!(size_of::<FiberCell>() <= 216);

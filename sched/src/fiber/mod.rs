@@ -8,12 +8,13 @@
 //! This folder holds the machine-level half (the switch, the stacks, the unwinding). It knows no
 //! queue and no descriptor, and reads no clock; `core` decides who runs.
 //!
-//! From the bottom up: `key`, `tick`, `label`, `wait` and `abandoned` are words; `memory`, `quota`,
-//! `slab`, `stack` and `pool` are what a fiber runs on, and `stack_usage` measures how much of that
-//! it used; `unwind` ends its work, and `backtrace` shows where it stands; `switch` is its way back
-//! to the scheduler, `worker` what runs activations, and `body` what is resumed; `life`, `waiting`,
-//! `bounds` on `lease_hold`, `park_hooks`, `switch_hooks` and `locals` are parts of its record,
-//! which is `cell`; `running` knows which fiber runs, and `overflow` reports a stack overflow.
+//! From the bottom up: `key`, `tick`, `label`, `wait`, `peek` and `abandoned` are words; `memory`,
+//! `quota`, `slab`, `stack` and `pool` are what a fiber runs on, and `stack_usage` measures how much
+//! of that it used; `unwind` ends its work, and `backtrace` shows where it stands; `switch` is its
+//! way back to the scheduler, `worker` what runs activations, and `body` what is resumed; `life`,
+//! `waiting`, `bounds` on `lease_hold`, `park_hooks`, `switch_hooks` and `locals` are parts of its
+//! record, which is `cell`; `running` knows which fiber runs, and `overflow` reports a stack
+//! overflow.
 
 mod abandoned;
 pub(crate) mod backtrace;
@@ -28,6 +29,7 @@ mod locals;
 mod memory;
 pub(crate) mod overflow;
 mod park_hooks;
+mod peek;
 pub(crate) mod pool;
 mod quota;
 mod running;
@@ -51,6 +53,7 @@ pub use label::Label;
 pub(crate) use lease_hold::LeaseHold;
 pub(crate) use locals::{Inherit, Local, Locals};
 pub(crate) use park_hooks::ParkHooks;
+pub(crate) use peek::peek;
 pub(crate) use running::{abandon_running, running, suspend_running, while_running, with_running};
 pub(crate) use switch::{
     Activations, FiberCoroutine, Resume, Suspend, Yielder, take_depth, take_dump,

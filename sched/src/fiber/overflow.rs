@@ -20,6 +20,7 @@ use libc::{c_int, c_void, siginfo_t};
 
 use super::cell::FiberCell;
 use super::memory::{Guards, Region, guard_bytes};
+use super::peek::peek;
 use super::running::with_running;
 use crate::signal_mask::unblock_signals;
 
@@ -144,12 +145,12 @@ fn report_if_overflow(fiber: &FiberCell, address: usize) {
         }
     }
     let _ = write!(line, " (spawned at {}:{}:{})", at.file(), at.line(), at.column());
-    // It may be in the middle of a change, and then it is left out.
-    if let Ok(Some(label)) = fiber.label.try_borrow().as_deref() {
+    peek(&fiber.label, |label| {
+        let Some(label) = label else { return };
         label.read(|label| {
             let _ = write!(line, ", at `{}`,", label.escape_ascii());
         });
-    }
+    });
     let kib = stack.bytes() / 1024;
     let _ = writeln!(line, " overflowed its stack of {kib} KiB; give it more with `stack_bytes`");
     let bytes = line.written();

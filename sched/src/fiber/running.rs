@@ -72,6 +72,7 @@ pub(crate) fn abandon_running(why: Abandoned) -> ! {
 #[inline]
 pub(crate) fn with_running<R>(tell: impl FnOnce(&FiberCell) -> R) -> Option<R> {
     // SAFETY: not null means that `while_running` lends the fiber to code further up this thread's
-    // stack, or to code that a handler on this thread has interrupted; it returns after `tell`.
+    // stack, or to code that a handler on this thread has interrupted; it returns after `tell`. If
+    // the fiber suspends in `tell`, its coroutine's first frame holds it until it runs again.
     unsafe { RUNNING.get().as_ref() }.map(tell)
 }

@@ -92,6 +92,8 @@ pub(crate) fn abort(text: &str) -> ! {
 }
 
 /// Unwinds the running fiber; see [`FiberCell::raise`](super::FiberCell::raise).
+#[allow(clippy::inline_always)] // each frame costs an unwind two thousand instructions, twice
+#[inline(always)]
 pub(super) fn raise(reason: Reason, in_flight: Option<Arc<()>>) -> ! {
     panic::resume_unwind(Box::new(Raised { reason, _in_flight: in_flight }))
 }
