@@ -48,8 +48,11 @@ impl TriedStream {
 
     /// Writes as much as there is room for. Not a yield point.
     pub(crate) fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let write = |transport: &dyn Transport| transport.try_write_vectored(slices);
-        let count = self.try_once(Interest::Write, write)?;
+        let count = if slices.iter().map(|slice| slice.len()).sum::<usize>() <= TOGETHER_BYTES_MAX {
+            self.try_write_together(slices)?
+        } else {
+            self.try_once(Interest::Write, |transport| transport.try_write_vectored(slices))?
+        };
         self.0.link().pacing.record_sent(count);
         Ok(count)
     }
@@ -65,6 +68,18 @@ impl TriedStream {
     ) -> io::Result<Room> {
         let link = self.0.link();
         link.pacing.wait_for_reader(&*link.transport, idle, until, look)
+    }
+
+    /// As [`try_write`](Self::try_write), for few bytes: for Linux several slices are 150 to 200 ns
+    /// more work than one, and to copy the bytes is 10.
+    fn try_write_together(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut together = [0; TOGETHER_BYTES_MAX];
+        let mut end = 0;
+        for slice in slices {
+            together[end..end + slice.len()].copy_from_slice(slice);
+            end += slice.len();
+        }
+        self.try_once(Interest::Write, |transport| transport.try_write(&together[..end]))
     }
 
     /// Sends what a stream with a buffer of its own has not sent yet. Not a yield point.
@@ -125,3 +140,6 @@ impl TriedStream {
         }
     }
 }
+
+/// Arbitrary: a line of a chat, and little on the stack.
+const TOGETHER_BYTES_MAX: usize = 256;
