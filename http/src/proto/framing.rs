@@ -212,13 +212,15 @@ const INITIALS: [u8; 32] = {
     let mut initials = [0; 32];
     let mut index = 0;
     while index < NAMES.len() {
-        initials[NAMES[index].len()] = NAMES[index].as_bytes()[0];
+        let length = NAMES[index].len();
+        assert!(initials[length] == 0, "two names of one length");
+        initials[length] = NAMES[index].as_bytes()[0];
         index += 1;
     }
     initials
 };
 
-/// The fields that say something about the body or the connection. Their lengths differ.
+/// The fields that say something about the body or the connection.
 const NAMES: [&str; 5] = ["host", "expect", "connection", "content-length", "transfer-encoding"];
 
 /// The number of a `Content-Length`; `None` if the value is anything else than one number.
