@@ -19,6 +19,7 @@ use straightline_sched::{
 
 use crate::socket::Socket;
 use crate::stream_set::Member;
+use crate::timeouts::{Timeouts, call_timed_out};
 
 /// What a short read, or an empty one, says about a socket of this kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,30 +50,6 @@ pub(crate) struct Io<S: AsFd> {
 // An idle connection of a server is to be small.
 #[cfg(target_pointer_width = "64")]
 const _: () = assert!(size_of::<Io<net::TcpStream>>() <= 64);
-
-/// How long one call may wait, for each direction; never zero.
-#[derive(Default)]
-pub(crate) struct Timeouts {
-    read: Cell<Option<Duration>>,
-    write: Cell<Option<Duration>>,
-}
-
-impl Timeouts {
-    pub(crate) fn timeout(&self, interest: Interest) -> Option<Duration> {
-        self.of(interest).get()
-    }
-
-    pub(crate) fn set_timeout(&self, interest: Interest, timeout: Option<Duration>) {
-        self.of(interest).set(timeout);
-    }
-
-    fn of(&self, interest: Interest) -> &Cell<Option<Duration>> {
-        match interest {
-            Interest::Read => &self.read,
-            Interest::Write => &self.write,
-        }
-    }
-}
 
 impl Io<net::TcpStream> {
     pub(crate) fn of_tcp(stream: Socket<net::TcpStream>) -> Self {
@@ -344,24 +321,6 @@ pub(crate) fn is_shut<S: AsFd>(source: &Source<Socket<S>>) -> bool {
     source.clear_blocked(Interest::Read)
 }
 
-/// Checks a timeout that a setter was given: as in std, it must not be zero.
-pub(crate) fn checked_timeout(timeout: Option<Duration>) -> io::Result<Option<Duration>> {
-    if timeout == Some(Duration::ZERO) {
-        return Err(io::Error::new(ErrorKind::InvalidInput, "a timeout of zero"));
-    }
-    Ok(timeout)
-}
-
-/// The error of a read or a write that has waited for as long as its timeout allows.
-pub(crate) fn call_timed_out(interest: Interest, timeout: Option<Duration>) -> io::Error {
-    let timeout = timeout.unwrap_or_default();
-    let message = match interest {
-        Interest::Read => format!("nothing arrived within the read timeout of {timeout:?}"),
-        Interest::Write => format!("the peer made no room within the write timeout of {timeout:?}"),
-    };
-    io::Error::new(ErrorKind::TimedOut, message)
-}
-
 /// Accepts with `accept`, without waiting. For a listener that was shut down it returns the error
 /// that Linux returns only for TCP.
 pub(crate) fn try_accept<L: AsFd, T>(
@@ -412,7 +371,7 @@ macro_rules! impl_timeouts {
                 &self,
                 timeout: Option<std::time::Duration>,
             ) -> std::io::Result<()> {
-                let timeout = crate::io::checked_timeout(timeout)?;
+                let timeout = crate::timeouts::checked_timeout(timeout)?;
                 self.io.set_timeout(straightline_sched::Interest::Read, timeout);
                 Ok(())
             }
@@ -428,7 +387,7 @@ macro_rules! impl_timeouts {
                 &self,
                 timeout: Option<std::time::Duration>,
             ) -> std::io::Result<()> {
-                let timeout = crate::io::checked_timeout(timeout)?;
+                let timeout = crate::timeouts::checked_timeout(timeout)?;
                 self.io.set_timeout(straightline_sched::Interest::Write, timeout);
                 Ok(())
             }

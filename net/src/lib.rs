@@ -75,6 +75,7 @@ mod stream_set;
 #[allow(unsafe_code)]
 mod sys;
 mod tcp;
+mod timeouts;
 mod transport;
 mod udp;
 mod unix;

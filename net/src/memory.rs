@@ -21,7 +21,8 @@ use straightline_sched::poll_checkpoint;
 use straightline_sched::sync::{Flag, Ready, at, select};
 use straightline_sched::{Fiber, Interest, checkpoint, current, now};
 
-use crate::io::{Timeouts, call_timed_out, impl_timeouts};
+use crate::io::impl_timeouts;
+use crate::timeouts::{Timeouts, call_timed_out};
 
 /// A byte stream in memory: what one of a [`pair`](Self::pair) writes, the other one reads.
 ///

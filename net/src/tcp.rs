@@ -12,11 +12,12 @@ use straightline_sched::{Interest, Source, now};
 
 use crate::bound::{BoundListener, BoundTcpListener, Kind};
 use crate::connect;
-use crate::io::{Io, accept, checked_timeout, impl_stream, impl_timeouts, try_accept};
+use crate::io::{Io, accept, impl_stream, impl_timeouts, try_accept};
 use crate::listen::{ListenOptions, drop_new_handshakes};
 use crate::lookup::ToSocketAddrs;
 use crate::nonblocking::impl_nonblocking;
 use crate::socket::{Socket, recv_peek};
+use crate::timeouts::checked_timeout;
 
 /// A TCP server socket, as [`std::net::TcpListener`].
 ///

@@ -91,7 +91,7 @@ pub(crate) const BUILDINGS: &[Building<'_>] = &[
             "tcp.rs  udp.rs  unix.rs  memory.rs",
             "connect.rs  listen.rs  io.rs  nonblocking.rs",
             "bound.rs  lookup.rs  stream_set.rs  split.rs  bind_error.rs",
-            "socket.rs",
+            "socket.rs  timeouts.rs",
             "sim/",
             "raw_fd.rs  sys.rs  ascii.rs",
         ],

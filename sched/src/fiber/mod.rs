@@ -9,11 +9,11 @@
 //! queue and no descriptor, and reads no clock; `core` decides who runs.
 //!
 //! From the bottom up: `key`, `tick`, `label`, `wait`, `peek` and `abandoned` are words; `memory`,
-//! `quota`, `slab`, `stack` and `pool` are what a fiber runs on, and `stack_usage` measures how much
-//! of that it used; `unwind` ends its work, and `backtrace` shows where it stands; `switch` is its
-//! way back to the scheduler, `worker` what runs activations, and `body` what is resumed; `life`,
-//! `waiting`, `bounds` on `lease_hold`, `park_hooks`, `switch_hooks` and `locals` are parts of its
-//! record, which is `cell`; `running` knows which fiber runs, and `overflow` reports a stack
+//! `quota`, `slab`, `stack` and `pool` are what a fiber runs on, and `stack_usage` measures how
+//! much of that it used; `unwind` ends its work, and `backtrace` shows where it stands; `switch` is
+//! its way back to the scheduler, `worker` what runs activations, and `body` what is resumed;
+//! `life`, `waiting`, `bounds` on `lease_hold`, `park_hooks`, `switch_hooks` and `locals` are parts
+//! of its record, which is `cell`; `running` knows which fiber runs, and `overflow` reports a stack
 //! overflow.
 
 mod abandoned;
