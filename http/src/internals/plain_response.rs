@@ -135,7 +135,7 @@ fn read_status_line(line: &[u8]) -> Option<(u16, u8)> {
         && matches!(rest, [] | [b' ', ..])
         && rest.iter().copied().all(is_text);
     let status = std::str::from_utf8(digits).ok()?.parse().ok()?;
-    (is_good && (100..600).contains(&status)).then_some((status, minor - b'0'))
+    (is_good && (100..600).contains(&status)).then(|| (status, minor - b'0'))
 }
 
 fn is_text(byte: u8) -> bool {
