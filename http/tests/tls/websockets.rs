@@ -24,7 +24,7 @@ fn echo(mut socket: WebSocket) -> std::io::Result<()> {
 }
 
 /// Sends until the client's queue is full, and waits.
-fn flood(socket: WebSocket) -> std::io::Result<()> {
+fn flood(socket: &WebSocket) -> std::io::Result<()> {
     loop {
         socket.send(vec![7; 64 * 1024])?;
     }
@@ -36,7 +36,7 @@ fn serve(provider: TlsProvider, feed: &Feed) -> Running {
     let handler = move |request: &mut Request| -> Response {
         match request.path() {
             "/events" => feed.subscribe(request).into_response(),
-            "/flood" => endpoint.upgrade(request, flood),
+            "/flood" => endpoint.upgrade(request, |socket| flood(&socket)),
             _ => endpoint.upgrade(request, echo),
         }
     };

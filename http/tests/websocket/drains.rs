@@ -23,8 +23,10 @@ fn send_many(mut send: impl FnMut(Vec<u8>) -> Result<(), Error>) -> Result<(), E
     (0..FLOOD).try_for_each(|_| send(vec![7; 64 * 1024]))
 }
 
+type Run = fn(WebSocket) -> io::Result<()>;
+
 /// Sends, and does not receive.
-fn flood(socket: WebSocket) -> io::Result<()> {
+fn flood(socket: &WebSocket) -> io::Result<()> {
     Ok(send_many(|message| socket.send(message))?)
 }
 
@@ -40,7 +42,7 @@ fn flood_beside(mut socket: WebSocket) -> io::Result<()> {
 /// A drain of 60 seconds, with clients that have opened a WebSocket and do that.
 fn drain(
     endpoint: &Endpoint,
-    run: fn(WebSocket) -> io::Result<()>,
+    run: Run,
     meanwhile: impl Fn(&mut Peer<TcpStream>) + 'static,
 ) -> (Counters, WebSocketCounters) {
     let endpoint = endpoint.clone();
@@ -71,6 +73,7 @@ fn drain(
 
 #[test]
 fn a_client_that_reads_nothing_does_not_hold_a_drain() {
+    let flood: Run = |socket| flood(&socket);
     for run in [flood, flood_beside] {
         let (counters, websockets) = drain(&Endpoint::new(), run, |_| {});
         assert_eq!((counters.force_closed, websockets.too_slow), (0, 1), "{websockets:?}");
@@ -102,7 +105,7 @@ fn a_client_that_reads_slowly_does_not_hold_a_drain() {
     let (counters, websockets) = drain(&endpoint, run, |peer| {
         for _ in 0..8 {
             sched::sleep(secs(1) / 2);
-            peer.stream.read_exact(&mut [0; 50_000]).expect("it is open");
+            peer.stream.read_exact(&mut vec![0; 50_000]).expect("it is open");
         }
     });
     assert_eq!((counters.force_closed, websockets.too_slow), (0, 1), "{websockets:?}");
@@ -142,7 +145,7 @@ fn reads_slowly(min_rate: u64, bytes: usize) -> (u64, u64) {
     let lasts = std::rc::Rc::clone(&lasted);
     simulated_to_its_end(
         move |builder| builder.timeouts(Timeouts::default().with_write(write)),
-        || |request: &mut Request| upgrade(request, flood),
+        || |request: &mut Request| upgrade(request, |socket| flood(&socket)),
         move |address, server| {
             let stream = TcpStream::connect(address).expect("the server listens");
             let mut peer = Peer::after(stream, &handshake("/")).0;
