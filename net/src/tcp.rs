@@ -7,8 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use socket2::SockRef;
-use straightline_sched::sync::Ready;
-use straightline_sched::{Interest, Source, now};
+use straightline_sched::{Interest, Source, now, sync::Ready};
 
 use crate::bound::{BoundListener, BoundTcpListener, Kind};
 use crate::connect;

@@ -7,19 +7,19 @@
 //! `pacing` bounds.
 //!
 //! A link belongs to a connection while that is active. What is kept while it is idle as well, and
-//! what its shard looks at, is an [`OpenConnection`]. The two are one file, because each points to
-//! the other; `link_pool` parts them when the connection becomes idle.
+//! what its shard looks at, is an [`OpenConnection`]; `link_pool` parts the two when the connection
+//! becomes idle.
 
 use std::cell::{Cell, OnceCell};
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::mem;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use http::StatusCode;
 use straightline_net::Transport;
-use straightline_sched::{ShardTime, checkpoint, turn_start};
+use straightline_sched::{ShardTime, checkpoint};
 #[cfg(feature = "_tls")]
 use straightline_tls::TlsInfo;
 
@@ -31,6 +31,7 @@ use super::held::HeldForRequest;
 use super::host::Host;
 use super::idle::{IdleEnd, IdleState};
 use super::no_client::NoClient;
+use super::open_connection::{self, first_request_until};
 use super::output::Output;
 use super::pacing::{Credits, Pacing};
 use super::protocol::Protocol;
@@ -39,16 +40,7 @@ use crate::config::Peer;
 use crate::telemetry::{RouteLabel, RoutePlace};
 
 /// An open connection, idle or active, as its shard sees it.
-pub(crate) struct OpenConnection {
-    peer: ConnectionPeer,
-    idle: IdleState,
-    /// While it is idle: how many requests it has had, and when the last of them began, or else the
-    /// connection itself.
-    requests: Cell<u64>,
-    begun: Cell<ShardTime>,
-    /// While it is active.
-    link: Cell<Option<Rc<Link>>>,
-}
+pub(crate) type OpenConnection = open_connection::OpenConnection<Link>;
 
 /// What an idle connection keeps instead of a link. While the connection is active, the stream here
 /// is one without a client.
@@ -115,7 +107,8 @@ impl Link {
     /// stream afterwards.
     #[inline]
     pub(super) fn begin(&mut self, open: &Rc<OpenConnection>, rest: &mut AtRest) {
-        self.exchange.resume(open.requests.get(), open.begun.get());
+        let (requests, begun) = open.progress();
+        self.exchange.resume(requests, begun);
         if let Some(credits) = rest.credits.take() {
             self.pacing.resume(&credits);
         }
@@ -147,16 +140,13 @@ impl Link {
     #[inline]
     pub(super) fn record_rest(&self) {
         drop(self.flush_hook.take()); // it holds the link
-        let open = self.open();
-        open.requests.set(self.exchange.number());
-        open.begun.set(self.exchange.begun());
-        open.link.set(None);
+        self.open().record_rest(self.exchange.number(), self.exchange.begun());
     }
 
     /// The connection keeps the link.
     #[cold]
     pub(super) fn record_active(self: &Rc<Self>) {
-        self.open().link.set(Some(Rc::clone(self)));
+        self.open().set_active(Some(Rc::clone(self)));
     }
 
     /// The hook for [`before_park`](straightline_sched::before_park) that flushes the link, until
@@ -187,12 +177,12 @@ impl Link {
     /// Whether the connection is idle, and why it is to close.
     #[inline]
     pub(crate) fn idle(&self) -> &IdleState {
-        &self.open().idle
+        self.open().idle()
     }
 
     /// The client that a proxy names, if the connection comes through one.
     pub(crate) fn proxied(&self) -> Option<&ProxiedPeer> {
-        match &self.open().peer {
+        match self.open().connection_peer() {
             ConnectionPeer::Direct(_) => None,
             ConnectionPeer::Proxied(proxied) => Some(proxied),
         }
@@ -545,78 +535,6 @@ impl AtRest {
     }
 }
 
-impl OpenConnection {
-    /// A connection that came at `begun`, and is idle.
-    pub(crate) fn new(peer: ConnectionPeer, begun: ShardTime) -> Self {
-        Self {
-            peer,
-            idle: IdleState::new(),
-            requests: Cell::new(0),
-            begun: Cell::new(begun),
-            link: Cell::new(None),
-        }
-    }
-
-    /// The client, as far as it is known.
-    #[inline]
-    pub(crate) fn peer(&self) -> &Peer {
-        self.peer.get()
-    }
-
-    /// The client, if it counts among the connections of its address.
-    pub(crate) fn counted_peer(&self) -> Option<&Peer> {
-        self.peer.counted()
-    }
-
-    /// The link, unless the connection is idle.
-    pub(crate) fn link(&self) -> Option<Rc<Link>> {
-        let link = self.link.take();
-        let copy = link.clone();
-        self.link.set(link);
-        copy
-    }
-
-    /// The connection is active with that link, or has none.
-    pub(crate) fn set_active(&self, link: Option<Rc<Link>>) {
-        self.link.set(link);
-    }
-
-    /// Of an idle connection: whether no request has come yet.
-    pub(crate) fn is_new(&self) -> bool {
-        self.requests.get() == 0
-    }
-
-    /// Of an idle connection: as [`Link::first_request_until`].
-    pub(crate) fn first_request_until(&self) -> Option<Instant> {
-        first_request_until(self.requests.get(), self.begun.get())
-    }
-
-    /// In which sweep of its shard the connection became idle; `None` while it is active.
-    pub(crate) fn idle_since(&self) -> Option<u32> {
-        self.idle.since()
-    }
-
-    /// The idle connection is to close. The caller has to wake its fiber for that.
-    pub(crate) fn end_idle(&self, why: IdleEnd) {
-        self.idle.set_end(why);
-    }
-
-    /// Why the idle connection is to close, if it is.
-    pub(crate) fn idle_end(&self) -> Option<IdleEnd> {
-        self.idle.end()
-    }
-}
-
-fn first_request_until(requests: u64, begun: ShardTime) -> Option<Instant> {
-    let nanos = ShardTime::of_turn().nanos_since(begun);
-    let left = FIRST_REQUEST_TIME.checked_sub(Duration::from_nanos(nanos))?;
-    (requests == 0 && !left.is_zero()).then(|| turn_start() + left)
-}
-
-// An idle connection is to be small.
-#[cfg(target_pointer_width = "64")]
-const _: () = assert!(size_of::<OpenConnection>() <= 72);
-
 #[cold]
 fn drop_outlined<T>(value: T) {
     drop(value);
@@ -627,7 +545,3 @@ fn drop_outlined<T>(value: T) {
 fn is_transient(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
-
-/// How long a server that shuts down waits for the first request of a connection, from its accept
-/// on. Arbitrary: some slow round trips.
-const FIRST_REQUEST_TIME: Duration = Duration::from_secs(1);

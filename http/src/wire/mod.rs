@@ -12,7 +12,8 @@
 //! - `idle` is the idle time between two requests, `exchange` the current request, `rate_meter` a
 //!   client's credit of time, `pacing` the timeouts of a request, `output` the unsent bytes,
 //!   `protocol` the state that an upgraded connection and a drain share;
-//! - `no_client` is the stream of a link without a client;
+//! - `open_connection` is what a connection keeps while it is idle, and `no_client` the stream of a
+//!   link without a client;
 //! - `link` combines these, and `link_pool` parts a connection that is idle from its link;
 //! - `body_in` is a request's body, `body_out` a response's body that is written piece by piece,
 //!   `upgrade` a connection that has switched to another protocol, and `tried_stream` the same for
@@ -33,6 +34,7 @@ mod linger;
 mod link;
 mod link_pool;
 mod no_client;
+mod open_connection;
 mod output;
 mod pacing;
 mod protocol;
