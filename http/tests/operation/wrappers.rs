@@ -11,7 +11,7 @@ use straightline::{
     Outcome, Request, Response, ServerBuilder, StatusCode, Timeout, Timeouts, header, sched,
 };
 
-use crate::common::{Running, serve_with};
+use crate::common::{Running, serve, serve_with};
 
 /// Answers in each way in which a request can end.
 fn answer(request: &mut Request) -> Result<Response, HandlerError> {
@@ -295,4 +295,26 @@ fn errors_of_bodies_keep_their_status_behind_a_question_mark() {
     let response = io::Error::other("secret").into_response();
     assert_eq!(response.body().as_bytes(), Some(&b"Internal Server Error\n"[..]));
     assert!(!response.headers().contains(header::RETRY_AFTER));
+}
+
+#[test]
+fn a_handler_that_calls_another_as_a_wrapper_does_leaves_no_fields_behind() {
+    // For `Next`, its handler's fields are those of a handler behind wrappers. This server has none.
+    let server = serve(|request: &mut Request| {
+        let tag = |_: &mut Request| "hi".into_response().header("etag", "\"hi\"");
+        match request.path() {
+            "/tagged" => Next::new(&tag).run(request),
+            "/panics" => panic!("for the test"),
+            _ => Response::new(StatusCode::NOT_FOUND),
+        }
+    });
+    let get = |path| format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+    let chunk = "POST /none HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n";
+    for later in [&get("/none"), &get("/panics"), chunk] {
+        // Both requests are served without a pause between them.
+        let mut client = server.client();
+        let tagged = client.ask(format!("{}{later}", get("/tagged")));
+        assert_eq!(tagged.field("etag"), Some("\"hi\""));
+        assert_eq!(client.receive().field("etag"), None, "behind {later:?}");
+    }
 }
