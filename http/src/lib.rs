@@ -118,6 +118,7 @@
 //! - [`guide::conformance`]: which requests are refused, and what other servers do.
 //! - [`guide::drivers`]: the two drivers, and what each costs.
 //! - [`guide::soundness`]: what safe code can rely on, and why.
+//! - [`guide::threats`]: what an attacker can try, and what stops it.
 //!
 //! # What is missing
 //!
