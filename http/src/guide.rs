@@ -62,6 +62,8 @@ pub mod from_threads {}
 /// [overload]: crate::guide::overload
 /// [simulation]: crate::guide::simulation
 /// [soundness]: crate::guide::soundness
+/// [stability]: crate::guide::stability
+/// [threats]: crate::guide::threats
 /// [tls]: crate::guide::tls
 #[doc = include_str!("../docs/README.md")]
 pub mod index {}
@@ -91,6 +93,25 @@ pub mod overload {}
 /// [thread-bound]: crate::guide::hazards#state-that-is-tied-to-the-thread-by-a-closure
 #[doc = include_str!("../docs/simulation.md")]
 pub mod simulation {}
+
+/// Which parts are stable, what an update may change, which Rust is needed, and what is no API.
+///
+/// [deploy]: crate::guide::deploy
+/// [drivers]: crate::guide::drivers
+/// [operations]: crate::guide::operations
+/// [overload]: crate::guide::overload
+#[doc = include_str!("../docs/stability.md")]
+pub mod stability {}
+
+/// What an attacker can try against an exposed service, what stops it, and which test shows that.
+///
+/// [conformance]: crate::guide::conformance
+/// [operations]: crate::guide::operations
+/// [overload]: crate::guide::overload
+/// [soundness]: crate::guide::soundness
+/// [tls]: crate::guide::tls
+#[doc = include_str!("../docs/threats.md")]
+pub mod threats {}
 
 /// HTTPS: how to turn it on, what it costs, which library does the cryptography, and what each
 /// setting is good for.

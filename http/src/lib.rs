@@ -118,6 +118,8 @@
 //! - [`guide::conformance`]: which requests are refused, and what other servers do.
 //! - [`guide::drivers`]: the two drivers, and what each costs.
 //! - [`guide::soundness`]: what safe code can rely on, and why.
+//! - [`guide::stability`]: what is stable, and what an update may change.
+//! - [`guide::threats`]: what an attacker can try, and what stops it.
 //!
 //! # What is missing
 //!
