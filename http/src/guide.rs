@@ -8,6 +8,18 @@
 #[doc(inline)]
 pub use straightline_sched::guide::{drivers, hazards, soundness};
 
+/// What runs where, what may wait, what a handler may leave behind, how work ends, and what each
+/// message about misuse means.
+///
+/// [cookbook-state]: crate::guide::cookbook#state
+/// [hazards]: crate::guide::hazards
+/// [hazards-blocking]: crate::guide::hazards#blocking-the-thread
+/// [hazards-thread]: crate::guide::hazards#state-that-is-tied-to-the-thread-by-a-closure
+/// [hazards-unwinding]: crate::guide::hazards#unwinding
+/// [operations-stuck]: crate::guide::operations#stuck
+#[doc = include_str!("../docs/concurrency.md")]
+pub mod concurrency {}
+
 /// Recipes: what a service needs, from state and JSON to databases, tests and tracing.
 ///
 /// [hazards]: crate::guide::hazards
@@ -50,6 +62,7 @@ pub mod from_threads {}
 
 /// Which page is for what.
 ///
+/// [concurrency]: crate::guide::concurrency
 /// [conformance]: crate::guide::conformance
 /// [cookbook]: crate::guide::cookbook
 /// [deploy]: crate::guide::deploy
