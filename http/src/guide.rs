@@ -16,6 +16,7 @@ pub use straightline_sched::guide::{drivers, hazards, soundness};
 /// [hazards-blocking]: crate::guide::hazards#blocking-the-thread
 /// [hazards-thread]: crate::guide::hazards#state-that-is-tied-to-the-thread-by-a-closure
 /// [hazards-unwinding]: crate::guide::hazards#unwinding
+/// [memory-stacks]: crate::guide::memory#the-stack-of-a-fiber
 /// [operations-stuck]: crate::guide::operations#stuck
 #[doc = include_str!("../docs/concurrency.md")]
 pub mod concurrency {}
@@ -71,6 +72,7 @@ pub mod from_threads {}
 /// [from-go]: crate::guide::from_go
 /// [from-threads]: crate::guide::from_threads
 /// [hazards]: crate::guide::hazards
+/// [memory]: crate::guide::memory
 /// [operations]: crate::guide::operations
 /// [overload]: crate::guide::overload
 /// [simulation]: crate::guide::simulation
@@ -78,6 +80,17 @@ pub mod from_threads {}
 /// [tls]: crate::guide::tls
 #[doc = include_str!("../docs/README.md")]
 pub mod index {}
+
+/// What a connection costs in memory, what bounds the sum, how to choose stacks, and how to measure;
+/// what to set in a container with a limit.
+///
+/// [benchmarks]: crate::guide::benchmarks
+/// [benchmarks-websocket]: crate::guide::benchmarks#websockets
+/// [hazards-stacks]: crate::guide::hazards#stacks
+/// [operations-leaking]: crate::guide::operations#leaking
+/// [overload]: crate::guide::overload
+#[doc = include_str!("../docs/memory.md")]
+pub mod memory {}
 
 /// What a running server tells: metrics, events, alerts, and what to do when it is slow, full,
 /// stuck or leaking.
