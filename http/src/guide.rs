@@ -73,6 +73,7 @@ pub mod from_threads {}
 /// [from-threads]: crate::guide::from_threads
 /// [hazards]: crate::guide::hazards
 /// [memory]: crate::guide::memory
+/// [migrating]: crate::guide::migrating
 /// [operations]: crate::guide::operations
 /// [overload]: crate::guide::overload
 /// [simulation]: crate::guide::simulation
@@ -91,6 +92,21 @@ pub mod index {}
 /// [overload]: crate::guide::overload
 #[doc = include_str!("../docs/memory.md")]
 pub mod memory {}
+
+/// For programmers who come from hyper or actix-web: what is called how, what is different, and how
+/// to move a service.
+///
+/// [concurrency]: crate::guide::concurrency
+/// [cookbook-login]: crate::guide::cookbook#a-login-in-a-cookie
+/// [cookbook-state]: crate::guide::cookbook#state
+/// [from-axum]: crate::guide::from_axum
+/// [from-go]: crate::guide::from_go
+/// [from-threads]: crate::guide::from_threads
+/// [hazards]: crate::guide::hazards
+/// [overload]: crate::guide::overload
+/// [simulation]: crate::guide::simulation
+#[doc = include_str!("../docs/migrating.md")]
+pub mod migrating {}
 
 /// What a running server tells: metrics, events, alerts, and what to do when it is slow, full,
 /// stuck or leaking.
