@@ -82,7 +82,7 @@ pub mod from_threads {}
 #[doc = include_str!("../docs/README.md")]
 pub mod index {}
 
-/// What a connection costs in memory, what bounds the sum, how to choose stacks, and how to measure;
+/// What a connection costs in memory, what bounds the sum, how to choose stacks, how to measure, and
 /// what to set in a container with a limit.
 ///
 /// [benchmarks]: crate::guide::benchmarks
@@ -111,8 +111,10 @@ pub mod migrating {}
 /// What a running server tells: metrics, events, alerts, and what to do when it is slow, full,
 /// stuck or leaking.
 ///
+/// [concurrency-misuse]: crate::guide::concurrency#what-the-runtime-says-about-misuse
 /// [deploy]: crate::guide::deploy
 /// [hazards]: crate::guide::hazards
+/// [memory]: crate::guide::memory
 /// [overload]: crate::guide::overload
 #[doc = include_str!("../docs/operations.md")]
 pub mod operations {}
@@ -122,6 +124,7 @@ pub mod operations {}
 ///
 /// [cookbook-metrics]: crate::guide::cookbook#metrics-and-routes
 /// [deploy]: crate::guide::deploy
+/// [memory]: crate::guide::memory
 /// [thread-bound]: crate::guide::hazards#state-that-is-tied-to-the-thread-by-a-closure
 #[doc = include_str!("../docs/overload.md")]
 pub mod overload {}
