@@ -82,8 +82,8 @@ pub mod from_threads {}
 #[doc = include_str!("../docs/README.md")]
 pub mod index {}
 
-/// What a connection costs in memory, what bounds the sum, how to choose stacks, how to measure, and
-/// what to set in a container with a limit.
+/// What a connection costs in memory, what bounds the sum, how to choose stacks, how to measure,
+/// and what to set in a container with a limit.
 ///
 /// [benchmarks]: crate::guide::benchmarks
 /// [benchmarks-websocket]: crate::guide::benchmarks#websockets
