@@ -8,6 +8,19 @@
 #[doc(inline)]
 pub use straightline_sched::guide::{drivers, hazards, soundness};
 
+/// What runs where, what may wait, what a handler may leave behind, how work ends, and what each
+/// message about misuse means.
+///
+/// [cookbook-state]: crate::guide::cookbook#state
+/// [hazards]: crate::guide::hazards
+/// [hazards-blocking]: crate::guide::hazards#blocking-the-thread
+/// [hazards-thread]: crate::guide::hazards#state-that-is-tied-to-the-thread-by-a-closure
+/// [hazards-unwinding]: crate::guide::hazards#unwinding
+/// [memory-stacks]: crate::guide::memory#the-stack-of-a-fiber
+/// [operations-stuck]: crate::guide::operations#stuck
+#[doc = include_str!("../docs/concurrency.md")]
+pub mod concurrency {}
+
 /// Recipes: what a service needs, from state and JSON to databases, tests and tracing.
 ///
 /// [hazards]: crate::guide::hazards
@@ -50,6 +63,7 @@ pub mod from_threads {}
 
 /// Which page is for what.
 ///
+/// [concurrency]: crate::guide::concurrency
 /// [conformance]: crate::guide::conformance
 /// [cookbook]: crate::guide::cookbook
 /// [deploy]: crate::guide::deploy
@@ -58,6 +72,8 @@ pub mod from_threads {}
 /// [from-go]: crate::guide::from_go
 /// [from-threads]: crate::guide::from_threads
 /// [hazards]: crate::guide::hazards
+/// [memory]: crate::guide::memory
+/// [migrating]: crate::guide::migrating
 /// [operations]: crate::guide::operations
 /// [overload]: crate::guide::overload
 /// [simulation]: crate::guide::simulation
@@ -68,11 +84,39 @@ pub mod from_threads {}
 #[doc = include_str!("../docs/README.md")]
 pub mod index {}
 
+/// What a connection costs in memory, what bounds the sum, how to choose stacks, how to measure,
+/// and what to set in a container with a limit.
+///
+/// [benchmarks]: crate::guide::benchmarks
+/// [benchmarks-websocket]: crate::guide::benchmarks#websockets
+/// [hazards-stacks]: crate::guide::hazards#stacks
+/// [operations-leaking]: crate::guide::operations#leaking
+/// [overload]: crate::guide::overload
+#[doc = include_str!("../docs/memory.md")]
+pub mod memory {}
+
+/// For programmers who come from hyper or actix-web: what is called how, what is different, and how
+/// to move a service.
+///
+/// [concurrency]: crate::guide::concurrency
+/// [cookbook-login]: crate::guide::cookbook#a-login-in-a-cookie
+/// [cookbook-state]: crate::guide::cookbook#state
+/// [from-axum]: crate::guide::from_axum
+/// [from-go]: crate::guide::from_go
+/// [from-threads]: crate::guide::from_threads
+/// [hazards]: crate::guide::hazards
+/// [overload]: crate::guide::overload
+/// [simulation]: crate::guide::simulation
+#[doc = include_str!("../docs/migrating.md")]
+pub mod migrating {}
+
 /// What a running server tells: metrics, events, alerts, and what to do when it is slow, full,
 /// stuck or leaking.
 ///
+/// [concurrency-misuse]: crate::guide::concurrency#what-the-runtime-says-about-misuse
 /// [deploy]: crate::guide::deploy
 /// [hazards]: crate::guide::hazards
+/// [memory]: crate::guide::memory
 /// [overload]: crate::guide::overload
 #[doc = include_str!("../docs/operations.md")]
 pub mod operations {}
@@ -82,6 +126,7 @@ pub mod operations {}
 ///
 /// [cookbook-metrics]: crate::guide::cookbook#metrics-and-routes
 /// [deploy]: crate::guide::deploy
+/// [memory]: crate::guide::memory
 /// [thread-bound]: crate::guide::hazards#state-that-is-tied-to-the-thread-by-a-closure
 #[doc = include_str!("../docs/overload.md")]
 pub mod overload {}
