@@ -26,6 +26,32 @@ impl Drop for Folder {
     }
 }
 
+/// The address in the line of the admin listener.
+fn admin_of(server: &mut Server) -> String {
+    let mut line = String::new();
+    server.stdout.read_line(&mut line).expect("a line");
+    line.trim_end().strip_prefix("admin on http://").expect("an address").to_owned()
+}
+
+#[test]
+fn a_signal_behind_a_drain_is_not_its_repetition() {
+    let mut server = Server::start("service", &["--admin", "127.0.0.1:0", "--workers", "1"]);
+    let admin = admin_of(&mut server);
+    let client = server.client();
+    let slow = thread::spawn(move || client.get("/slow?ms=1000").send().status());
+    let in_flight = || {
+        let metrics = Client::connect(&*admin).get("/metrics").send();
+        metrics.text().contains("\nstraightline_requests_in_flight 1\n")
+    };
+    while !in_flight() {
+        thread::yield_now();
+    }
+    Client::connect(&*admin).post("/drain").send().assert_status(202);
+    server.signal("TERM");
+    assert_eq!(slow.join().expect("a response"), 200);
+    assert!(server.child.wait().expect("it ends").success());
+}
+
 #[test]
 fn its_log_can_be_moved_and_its_admin_listener_drains_it() {
     let folder = Folder::new();
@@ -33,9 +59,7 @@ fn its_log_can_be_moved_and_its_admin_listener_drains_it() {
     let path = log.to_str().expect("text");
     let flags = ["--admin", "127.0.0.1:0", "--access-log", path, "--workers", "1"];
     let mut server = Server::start("service", &flags);
-    let mut line = String::new();
-    server.stdout.read_line(&mut line).expect("a line");
-    let admin = line.trim_end().strip_prefix("admin on http://").expect("an address").to_owned();
+    let admin = admin_of(&mut server);
 
     server.get("/first").assert_status(404);
     // The log has a thread of its own.

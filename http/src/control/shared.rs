@@ -186,12 +186,17 @@ impl Shared {
     /// Begins the shutdown; a second call force-closes.
     pub(crate) fn shutdown(&self) {
         match self.phase() {
-            Phase::Serving if !self.config.ready_delay.is_zero() => self.advance(Phase::Unready),
-            Phase::Serving => self.advance(Phase::Draining),
+            Phase::Serving => self.begin_shutdown(),
             Phase::Unready | Phase::Draining | Phase::ForceClosing => {
                 self.advance(Phase::ForceClosing);
             }
         }
+    }
+
+    /// Begins the shutdown, if it has not begun.
+    pub(crate) fn begin_shutdown(&self) {
+        let has_delay = !self.config.ready_delay.is_zero();
+        self.advance(if has_delay { Phase::Unready } else { Phase::Draining });
     }
 
     /// Moves to the phase `to`; does nothing if that phase has been reached already.

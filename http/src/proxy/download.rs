@@ -5,6 +5,7 @@
 //! connection in a way that the client notices.
 
 use std::io::{self, ErrorKind, Write};
+use std::mem;
 use std::time::Duration;
 
 use straightline_net::Transport;
@@ -37,7 +38,8 @@ impl Download {
     }
 
     /// Writes the whole rest of the body to `body`, its trailers too. Small pieces leave when the
-    /// upstream pauses, and then `before_wait` is called.
+    /// upstream pauses, and then `before_wait` is called. The head leaves without a body if the
+    /// first piece is late.
     ///
     /// A yield point.
     ///
@@ -51,12 +53,14 @@ impl Download {
         body: &mut BodyWriter<'_>,
         mut before_wait: impl FnMut(),
     ) -> Result<(), DownloadError> {
+        let mut is_head_held = true;
         loop {
             let next = self.decoder.next(input.unread());
             let (framing, next) = next.map_err(DownloadError::Upstream)?;
             input.consume(framing);
             match next {
                 BodyNext::Data(count) => {
+                    is_head_held = false;
                     body.write_all(&input.unread()[..count]).map_err(DownloadError::Client)?;
                     input.consume(count);
                     self.decoder.took(count);
@@ -74,7 +78,16 @@ impl Download {
                     if input.is_drained() {
                         before_wait();
                     }
-                    let count = self.fill(stream, input).map_err(DownloadError::Upstream)?;
+                    let is_first = mem::take(&mut is_head_held);
+                    let filled = if is_first { fill_soon(stream, input) } else { None };
+                    let count = if let Some(filled) = filled {
+                        filled.map_err(DownloadError::Upstream)?
+                    } else {
+                        if is_first {
+                            body.flush().map_err(DownloadError::Client)?;
+                        }
+                        self.fill(stream, input).map_err(DownloadError::Upstream)?
+                    };
                     if count == 0 && self.decoder.ends_with_connection() {
                         return Ok(());
                     }
@@ -98,3 +111,17 @@ impl Download {
         })
     }
 }
+
+/// Reads the first piece of the body; `None` if it does not come soon behind its head. If it does,
+/// both leave together, and a body that is broken from its beginning becomes an error response.
+///
+/// A yield point.
+fn fill_soon(stream: &dyn Transport, input: &mut Received) -> Option<io::Result<usize>> {
+    match input.fill(stream, now() + FIRST_PIECE_TIME) {
+        Err(error) if error.kind() == ErrorKind::TimedOut => None,
+        filled => Some(filled),
+    }
+}
+
+/// Arbitrary: a server that writes its head and its body apart takes less, and no person sees it.
+const FIRST_PIECE_TIME: Duration = Duration::from_millis(10);

@@ -51,6 +51,7 @@ impl Reply {
         }
         let ends_upload = self.ends_upload(head, whole.is_some(), request);
         let received = self.take(head.end + whole.unwrap_or(0));
+        let fields = foreign_fields(head, &received);
         let mut response = match whole {
             Some(0) => {
                 self.end(head.keep_alive, request);
@@ -59,12 +60,12 @@ impl Reply {
             Some(_) => {
                 let body = received.slice(head.end..);
                 self.end(head.keep_alive, request);
-                in_memory(head, body, &received)
+                in_memory(head.status, body, &fields)
             }
             None => self.streamed(head),
         };
         response.set_status(head.status);
-        response.push_foreign_fields(foreign_fields(head, &received));
+        response.push_foreign_fields(fields);
         if head.status == StatusCode::UPGRADE_REQUIRED {
             // RFC 9110 section 15.5.22: the response names the protocol, in a field of this hop.
             let values = head.headers(&received).all("upgrade");
@@ -219,11 +220,11 @@ fn empty(head: &ReceivedHead, method: &Method) -> Response {
     }
 }
 
-/// A response whose body is at hand. Bytes get a content type by default, and the upstream's
-/// response may have none: then they are written as a stream, which gets none.
-fn in_memory(head: &ReceivedHead, body: Bytes, received: &[u8]) -> Response {
-    if head.headers(received).contains(header::CONTENT_TYPE) {
-        return Response::new(head.status).with_body(ResponseBody::from(body));
+/// A response whose body is at hand. Bytes get a content type by default, and the fields that are
+/// passed on may have none: then they are written as a stream, which gets none.
+fn in_memory(status: StatusCode, body: Bytes, fields: &[(HeaderName, HeaderValue)]) -> Response {
+    if fields.iter().any(|(name, _)| name == header::CONTENT_TYPE) {
+        return Response::new(status).with_body(ResponseBody::from(body));
     }
     let length = body.len() as u64;
     let write = move |_: &mut Request, writer: &mut BodyWriter<'_>| writer.write_all(&body);

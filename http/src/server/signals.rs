@@ -4,6 +4,7 @@
 //! reload can delay a shutdown. Listings and reloads run on threads of their own.
 
 use std::io;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -58,9 +59,11 @@ impl SignalThread {
         let reloading = SignalTask::new("straightline-reload", {
             let shared = Arc::clone(&shared);
             move || {
-                shared.tell_manager(Manager::begin_reload);
-                reload(&shared, handled.reload.as_deref());
                 // Once a shutdown has begun, the manager expects nothing else.
+                if shared.phase() == Phase::Serving {
+                    shared.tell_manager(Manager::begin_reload);
+                }
+                reload(&shared, handled.reload.as_deref());
                 if shared.phase() == Phase::Serving {
                     shared.tell_manager(|manager| manager.end_reload(&shared.status()));
                 }
@@ -71,11 +74,14 @@ impl SignalThread {
                 // The parent process may have blocked these signals. They are valid numbers, so
                 // this does not fail.
                 let _ = unblock_signals(&numbers);
+                let mut is_stopping = false;
                 for signal in signals.forever() {
                     match signal {
                         SIGUSR1 | SIGQUIT => listing.run(),
                         SIGHUP => reloading.run(),
-                        _ => shared.shutdown(),
+                        // Of a shutdown that was begun otherwise it is no repetition.
+                        _ if mem::replace(&mut is_stopping, true) => shared.shutdown(),
+                        _ => shared.begin_shutdown(),
                     }
                 }
             })?;

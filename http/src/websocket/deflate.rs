@@ -79,8 +79,10 @@ const SERVER_WINDOW: &str = "server_max_window_bits";
 /// A compressed message that becomes the bytes that it stands for, piece by piece.
 pub(crate) struct Inflation {
     compressed: Vec<u8>,
-    /// So many of the compressed bytes, and of the tail behind them, have been read.
+    /// So many of the compressed bytes, and of [`END`] behind them, have been read.
     read: usize,
+    /// The last step has filled its output, so there may be more without further input.
+    is_full: bool,
     message: Vec<u8>,
     bytes_max: usize,
     final_blocks: u32,
@@ -118,7 +120,15 @@ impl Inflation {
         });
         inflater.decompress.reset(false);
         let message = Vec::new();
-        Self { compressed, read: 0, message, bytes_max, final_blocks: 0, inflater: Some(inflater) }
+        Self {
+            compressed,
+            read: 0,
+            is_full: false,
+            message,
+            bytes_max,
+            final_blocks: 0,
+            inflater: Some(inflater),
+        }
     }
 
     /// Goes on: less than a hundred microseconds of work. Before the message grows, `try_hold` is
@@ -130,10 +140,15 @@ impl Inflation {
         mut try_hold: impl FnMut(usize) -> bool,
     ) -> Result<Inflated, Violation> {
         let Some(inflater) = &mut self.inflater else { return Ok(Inflated::Part) };
+        if self.compressed.is_empty() {
+            return Ok(Inflated::Whole(Vec::new()));
+        }
         let Inflater { decompress, output } = &mut **inflater;
-        let input = match self.read.checked_sub(self.compressed.len()) {
+        let in_end = self.read.checked_sub(self.compressed.len());
+        let input = match in_end {
             None => &self.compressed[self.read..],
-            Some(in_tail) => &TAIL[in_tail..],
+            Some(_) if self.is_full => &[],
+            Some(at) => &END[at..],
         };
         let input = &input[..input.len().min(INPUT_BYTES)];
         let before = (decompress.total_in(), decompress.total_out());
@@ -141,29 +156,34 @@ impl Inflation {
         let read = count(before.0, decompress.total_in());
         let made = count(before.1, decompress.total_out());
         self.read += read;
-        match status {
-            // A final block is allowed in the middle (RFC 7692 section 7.2.3.4).
+        let is_read = self.read == self.compressed.len() + END.len();
+        let is_whole = match status {
+            Ok(Status::StreamEnd) if is_read => true,
+            // A final block is allowed in the middle (RFC 7692 section 7.2.3.4), and at the end.
             Ok(Status::StreamEnd) if self.final_blocks < FINAL_BLOCKS_MAX => {
                 self.final_blocks += 1;
                 decompress.reset(false);
+                self.read == self.compressed.len()
             }
-            Ok(Status::Ok) => {}
-            Ok(Status::BufError) if input.is_empty() => {}
-            Ok(Status::StreamEnd | Status::BufError) | Err(_) => {
-                let what = "a message that is not compressed as agreed";
-                return Err(Violation { code: CloseCode::INVALID_TEXT, what });
+            Ok(Status::Ok) if !is_read => false,
+            Ok(Status::BufError) if input.is_empty() => false,
+            Ok(Status::StreamEnd | Status::Ok | Status::BufError) | Err(_) => {
+                return Err(NOT_AS_AGREED);
             }
+        };
+        // The end stands for nothing, unless it was taken for the rest of a block.
+        if in_end.is_some() && !self.is_full && made > 0 {
+            return Err(NOT_AS_AGREED);
         }
+        self.is_full = made == OUTPUT_BYTES;
         let length = self.message.len() + made;
         if length > self.bytes_max {
             let what = "a message that is too long";
             return Err(Violation { code: CloseCode::TOO_LONG, what });
         }
-        let is_whole = self.read == self.compressed.len() + TAIL.len() && made < OUTPUT_BYTES;
         if length > self.message.capacity() {
-            // It grows to twice its size, but not beyond its limit, and not at its end.
-            let doubled = (self.message.capacity() * 2).min(self.bytes_max).max(length);
-            let capacity = if is_whole { length } else { doubled };
+            // It grows to twice its size, but not beyond its limit.
+            let capacity = (self.message.capacity() * 2).min(self.bytes_max).max(length);
             if !try_hold(self.compressed.capacity() + INFLATER_BYTES + capacity) {
                 return Ok(Inflated::NoRoom);
             }
@@ -252,6 +272,13 @@ fn deflate_part(
 /// The end of a flush, which is left out of each message (RFC 7692 section 7.2.1).
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 
+/// What is read behind a message: its tail, and an empty final block. The stream ends with that only
+/// if the message ended between two blocks, as a flush does, and was not cut.
+const END: [u8; 9] = [0, 0, 0xff, 0xff, 1, 0, 0, 0xff, 0xff];
+
+const NOT_AS_AGREED: Violation =
+    Violation { code: CloseCode::INVALID_TEXT, what: "a message that is not compressed as agreed" };
+
 /// A shorter message becomes hardly shorter.
 const DEFLATE_BYTES_MIN: usize = 64;
 
@@ -326,6 +353,31 @@ mod tests {
             &[0xf2, 0x48, 0x05, 0x00, 0x00, 0x00, 0xff, 0xff, 0xca, 0xc9, 0xc9, 0x07, 0x00],
         ] {
             assert_eq!(inflate(compressed, 5).as_deref(), Ok(&b"Hello"[..]));
+        }
+    }
+
+    /// Between two blocks, the message is only shorter.
+    #[test]
+    fn a_message_that_was_cut_is_refused() {
+        let json = b"{\"from\":\"ada\",\"text\":\"the quick brown fox jumps over the lazy dog\"}";
+        let mut stored = vec![0, json.len().try_into().expect("short"), 0];
+        stored.extend([!stored[1], 0xff]);
+        stored.extend(json);
+        stored.push(0);
+        let compressed = deflate(&Bytes::copy_from_slice(json)).expect("it becomes shorter");
+        for (whole, between_blocks) in [(&compressed[..], 0), (&stored[..], 1)] {
+            assert_eq!(inflate(whole, 100).as_deref(), Ok(&json[..]));
+            let cuts = 1..whole.len() - between_blocks;
+            for cut in cuts {
+                assert_eq!(inflate(&whole[..cut], 100), Err(NOT_AS_AGREED), "{cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_message_of_nothing_is_empty() {
+        for nothing in [&[][..], &[0], &[3, 0, 0]] {
+            assert_eq!(inflate(nothing, 0).as_deref(), Ok(&[][..]));
         }
     }
 

@@ -482,3 +482,38 @@ fn a_made_request_passes_too() {
     });
     assert_eq!(body, b"/made");
 }
+
+#[test]
+fn a_head_does_not_wait_for_a_body_that_is_late() {
+    let (seen, has_seen) = std::sync::mpsc::channel::<()>();
+    let has_seen = std::sync::Mutex::new(has_seen);
+    let upstream = scripted(move |peer, _| {
+        peer.read_head();
+        peer.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n");
+        // The body comes when the client has the head.
+        let _ = has_seen.lock().expect("one connection").recv();
+        peer.write("hi");
+        peer.finish();
+    });
+    let proxy = serve(proxy_to(&upstream.address));
+    let mut client = proxy.client();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    let head = client.receive_with(false);
+    assert_eq!((head.status, head.field("content-length")), (200, Some("2")));
+    drop(seen);
+    assert_eq!(client.exactly(2), b"hi");
+}
+
+#[test]
+fn a_content_type_of_the_upstreams_hop_is_not_replaced_by_another() {
+    let upstream = scripted(|peer, _| {
+        peer.read_head();
+        peer.write(
+            "HTTP/1.1 200 OK\r\nConnection: content-type, close\r\nContent-Type: text/plain\r\n\
+             Content-Length: 2\r\n\r\nhi",
+        );
+        peer.finish();
+    });
+    let answer = serve(proxy_to(&upstream.address)).client().get("/");
+    assert_eq!((answer.text(), answer.field("content-type")), ("hi", None));
+}
