@@ -37,8 +37,11 @@ fn admin_of(server: &mut Server) -> String {
 fn a_signal_behind_a_drain_is_not_its_repetition() {
     let mut server = Server::start("service", &["--admin", "127.0.0.1:0", "--workers", "1"]);
     let admin = admin_of(&mut server);
-    let client = server.client();
-    let slow = thread::spawn(move || client.get("/slow?ms=1000").send().status());
+    let address = server.address().to_owned();
+    let slow = thread::spawn(move || {
+        let response = Client::connect(&*address).get("/slow?ms=1000").send();
+        response.status().as_u16()
+    });
     let in_flight = || {
         let metrics = Client::connect(&*admin).get("/metrics").send();
         metrics.text().contains("\nstraightline_requests_in_flight 1\n")
