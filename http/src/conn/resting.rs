@@ -195,9 +195,9 @@ impl Drop for Resting {
     }
 }
 
-/// How many beats are sent to a client that has closed its side. A beat makes the system of a client
-/// that has left answer with a reset, which the next one finds. The first beat often comes before
-/// the client has left: a program that ends closes one side, and a moment later the other.
+/// How many beats are sent to a client that has closed its side. A beat makes the system of a
+/// client that has left answer with a reset, which the next one finds. The first beat often comes
+/// before the client has left: a program that ends closes one side, and a moment later the other.
 const PROBES: u8 = 3;
 
 /// How much a client may send that is not read: a request or two, if it has not seen yet that the

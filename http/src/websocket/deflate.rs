@@ -272,8 +272,8 @@ fn deflate_part(
 /// The end of a flush, which is left out of each message (RFC 7692 section 7.2.1).
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 
-/// What is read behind a message: its tail, and an empty final block. The stream ends with that only
-/// if the message ended between two blocks, as a flush does, and was not cut.
+/// What is read behind a message: its tail, and an empty final block. The stream ends with that
+/// only if the message ended between two blocks, as a flush does, and was not cut.
 const END: [u8; 9] = [0, 0, 0xff, 0xff, 1, 0, 0, 0xff, 0xff];
 
 const NOT_AS_AGREED: Violation =
@@ -356,19 +356,18 @@ mod tests {
         }
     }
 
-    /// Between two blocks, the message is only shorter.
     #[test]
     fn a_message_that_was_cut_is_refused() {
-        let json = b"{\"from\":\"ada\",\"text\":\"the quick brown fox jumps over the lazy dog\"}";
+        let json =
+            br#"{"from":"ada","to":"ada","text":"the fox jumps over the fox, over the fox"}"#;
         let mut stored = vec![0, json.len().try_into().expect("short"), 0];
         stored.extend([!stored[1], 0xff]);
         stored.extend(json);
         stored.push(0);
         let compressed = deflate(&Bytes::copy_from_slice(json)).expect("it becomes shorter");
-        for (whole, between_blocks) in [(&compressed[..], 0), (&stored[..], 1)] {
+        for whole in [&compressed[..], &stored[..]] {
             assert_eq!(inflate(whole, 100).as_deref(), Ok(&json[..]));
-            let cuts = 1..whole.len() - between_blocks;
-            for cut in cuts {
+            for cut in 1..whole.len() {
                 assert_eq!(inflate(&whole[..cut], 100), Err(NOT_AS_AGREED), "{cut}");
             }
         }

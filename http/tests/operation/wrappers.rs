@@ -299,7 +299,7 @@ fn errors_of_bodies_keep_their_status_behind_a_question_mark() {
 
 #[test]
 fn a_handler_that_calls_another_as_a_wrapper_does_leaves_no_fields_behind() {
-    // For `Next`, its handler's fields are those of a handler behind wrappers. This server has none.
+    // `Next` keeps the fields of a handler for its wrappers. This server has none.
     let server = serve(|request: &mut Request| {
         let tag = |_: &mut Request| "hi".into_response().header("etag", "\"hi\"");
         match request.path() {
