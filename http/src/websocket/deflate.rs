@@ -366,7 +366,8 @@ mod tests {
         let compressed = deflate(&Bytes::copy_from_slice(json)).expect("it becomes shorter");
         for whole in [&compressed[..], &stored[..]] {
             assert_eq!(inflate(whole, 100).as_deref(), Ok(&json[..]));
-            for cut in 1..whole.len() {
+            // A single zero is a message of nothing.
+            for cut in 2..whole.len() {
                 assert_eq!(inflate(&whole[..cut], 100), Err(NOT_AS_AGREED), "{cut}");
             }
         }
