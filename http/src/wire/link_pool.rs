@@ -1,4 +1,4 @@
-//! The shard's pool of links, and what a connection keeps instead of its link while it is idle.
+//! The shard's pool of links, which idle connections give back.
 //!
 //! A link is some hundred bytes of state, most of which belongs to a request. So an idle connection
 //! has none: it keeps its stream and, if its client was slow, the client's credits. A link goes
