@@ -16,7 +16,7 @@ use super::service::Service;
 use crate::message::{Fed, RunProtocol};
 use crate::proto::{Gap, Refusal};
 use crate::telemetry::Event;
-use crate::wire::{AtRest, Host, Input, Link, LinkPool, OpenConnection};
+use crate::wire::{Host, Input, Link, LinkPool, OpenConnection};
 
 /// A connection's state.
 ///
@@ -28,8 +28,6 @@ pub(crate) struct Connection {
     service: Rc<Service>,
     /// While the connection is active; otherwise the one that stands for none.
     link: Rc<Link>,
-    /// While the connection is idle.
-    rest: AtRest,
     /// The empty lines since the last request.
     gap: Cell<Gap>,
     /// The stream may have a handshake, which comes before the first request.
@@ -73,7 +71,6 @@ pub(super) struct Handover {
 impl Connection {
     pub(crate) fn new(
         open: Rc<OpenConnection>,
-        rest: AtRest,
         links: Rc<LinkPool>,
         service: Rc<Service>,
         awaits_handshake: bool,
@@ -83,7 +80,6 @@ impl Connection {
             link: links.no_link(),
             links,
             service,
-            rest,
             gap: Cell::new(Gap::default()),
             awaits_handshake: Cell::new(awaits_handshake),
             resting: Cell::new(None),
@@ -91,21 +87,17 @@ impl Connection {
         }
     }
 
-    /// The connection becomes active, unless it has kept its link.
+    /// The connection becomes active.
     #[inline]
     pub(super) fn begin_activity(&mut self) {
-        if self.links.is_no_link(&self.link) {
-            self.link = self.links.take(&self.open, &mut self.rest);
-        }
+        self.link = self.links.take(&self.open);
     }
 
-    /// The connection is idle, or has ended: gives its link back, unless the link is needed on.
+    /// The connection is idle, or rests.
     #[inline]
     pub(super) fn end_activity(&mut self) {
         let link = mem::replace(&mut self.link, self.links.no_link());
-        if let Some(kept) = self.links.give(link, &mut self.rest) {
-            self.link = kept;
-        }
+        self.links.rest(link, &self.open);
     }
 
     /// The link; only for an active connection.
@@ -173,18 +165,20 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        let is_active = !self.links.is_no_link(&self.link);
-        if is_active {
-            self.link.unwatch();
+        // Without a link: the connection has been idle for long.
+        let link = self.open.kept_link();
+        if let Some(link) = &link {
+            self.link = Rc::clone(link);
+            link.unwatch();
             drop(self.end_rest());
             // A request that is still in flight remains unanswered.
-            self.link.end_request(false);
+            link.end_request(false);
         }
         self.host().counters().closed.bump();
         self.host().emit(&Event::ConnectionClosed { peer: self.open.peer() });
-        if is_active {
-            self.end_activity();
-            self.open.set_active(None); // a link that was needed on ends as well
+        if let Some(link) = link {
+            self.link = self.links.no_link();
+            self.links.end(link, &self.open);
         }
     }
 }

@@ -216,13 +216,12 @@ fn open(beginning: Beginning, state: &Rc<ShardState>, end: Option<EndCell>) -> J
     let Beginning { stream, peer, awaits_handshake } = beginning;
     state.slot.counters.accepted.bump();
     stream.join_set(&state.slot.streams);
-    let opened = Rc::new(OpenConnection::new(peer, ShardTime::of_turn()));
+    let rest = AtRest::new(stream);
+    let opened = Rc::new(OpenConnection::new(peer, ShardTime::of_turn(), Some(rest)));
     state.host.emit(&Event::ConnectionOpened { peer: opened.peer() });
     state.insert(&opened, |registered| {
         let (links, service) = (Rc::clone(&state.links), Rc::clone(&state.service));
-        let rest = AtRest::new(stream);
-        let connection =
-            Connection::new(Rc::clone(&opened), rest, links, service, awaits_handshake);
+        let connection = Connection::new(Rc::clone(&opened), links, service, awaits_handshake);
         let mut served = Served { connection, end, _registered: registered };
         spawn_stackless(move || served.activation())
     })

@@ -6,14 +6,15 @@
 //! than one of them: a request's begin and end, and the two loops that read and write, whose waits
 //! `pacing` bounds.
 //!
-//! A link belongs to a connection while that is active. What is kept while it is idle as well, and
-//! what its shard looks at, is an [`OpenConnection`]; `link_pool` parts the two when the connection
-//! becomes idle.
+//! A link belongs to a connection while that is active, and for a while longer. What is kept while
+//! it is idle as well, and what its shard looks at, is an [`OpenConnection`]; `link_pool` parts the
+//! two.
 
 use std::cell::{Cell, OnceCell};
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::mem;
+use std::num::NonZeroU16;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -40,10 +41,9 @@ use crate::config::Peer;
 use crate::telemetry::{RouteLabel, RoutePlace};
 
 /// An open connection, idle or active, as its shard sees it.
-pub(crate) type OpenConnection = open_connection::OpenConnection<Link>;
+pub(crate) type OpenConnection = open_connection::OpenConnection<Link, AtRest>;
 
-/// What an idle connection keeps instead of a link. While the connection is active, the stream here
-/// is one without a client.
+/// What an idle connection keeps instead of a link.
 pub(crate) struct AtRest {
     transport: ClientStream,
     credits: Option<Box<Credits>>,
@@ -72,6 +72,9 @@ pub(crate) struct Link {
     is_detached: bool,
     /// The connection's fiber rests in the middle of a response, and looks again when it is woken.
     is_resting: Cell<bool>,
+    /// The place of the connection among those that keep their links while they are idle, counted
+    /// from 1 on.
+    pub(super) kept_at: Cell<Option<NonZeroU16>>,
     pub(crate) transport: ClientStream,
 }
 
@@ -92,6 +95,7 @@ impl Link {
             untimed: Cell::new((RoutePlace::default(), 0)),
             is_detached: false,
             is_resting: Cell::new(false),
+            kept_at: Cell::new(None),
             transport: ClientStream::new(NoClient),
             host: Rc::clone(host),
         }
@@ -99,34 +103,33 @@ impl Link {
 
     /// For a request that a program made: there is no client.
     pub(super) fn detached(peer: Peer, host: &Rc<Host>) -> Self {
-        let open = Rc::new(OpenConnection::new(ConnectionPeer::Direct(peer), ShardTime::now()));
+        let open =
+            Rc::new(OpenConnection::new(ConnectionPeer::Direct(peer), ShardTime::now(), None));
         Self { is_detached: true, open: Some(open), ..Self::unused(host) }
     }
 
-    /// Belongs to the connection from now on. `rest` is what the connection has kept; it has no
-    /// stream afterwards.
-    #[inline]
-    pub(super) fn begin(&mut self, open: &Rc<OpenConnection>, rest: &mut AtRest) {
+    /// Belongs to the connection from now on, which has kept `rest`.
+    pub(super) fn begin(&mut self, open: &Rc<OpenConnection>, rest: AtRest) {
         let (requests, begun) = open.progress();
         self.exchange.resume(requests, begun);
-        if let Some(credits) = rest.credits.take() {
+        if let Some(credits) = rest.credits {
             self.pacing.resume(&credits);
         }
-        mem::swap(&mut self.transport, &mut rest.transport);
+        self.transport = rest.transport;
         self.open = Some(Rc::clone(open));
     }
 
-    /// The connection is idle, or has ended, and `rest` is what it keeps. Everything else is
-    /// forgotten.
-    #[inline]
-    pub(super) fn end(&mut self, rest: &mut AtRest) {
+    /// Does not belong to its connection any more. Returns what the connection keeps; everything
+    /// else is forgotten.
+    pub(super) fn end(&mut self) -> AtRest {
         self.end_route_time();
         self.output.reset();
         self.held.release();
         self.wrapper_fields.begin();
-        rest.credits = self.pacing.rest();
-        mem::swap(&mut self.transport, &mut rest.transport);
+        self.kept_at.set(None);
         self.open = None;
+        let transport = mem::replace(&mut self.transport, ClientStream::new(NoClient));
+        AtRest { transport, credits: self.pacing.rest() }
     }
 
     /// Whether the link is of no use while the connection is idle. An upgraded connection is never
@@ -141,12 +144,6 @@ impl Link {
     pub(super) fn record_rest(&self) {
         drop(self.flush_hook.take()); // it holds the link
         self.open().record_rest(self.exchange.number(), self.exchange.begun());
-    }
-
-    /// The connection keeps the link.
-    #[cold]
-    pub(super) fn record_active(self: &Rc<Self>) {
-        self.open().set_active(Some(Rc::clone(self)));
     }
 
     /// The hook for [`before_park`](straightline_sched::before_park) that flushes the link, until

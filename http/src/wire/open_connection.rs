@@ -10,27 +10,30 @@ use super::connection_peer::ConnectionPeer;
 use super::idle::{IdleEnd, IdleState};
 use crate::config::Peer;
 
-/// An open connection. While it is active it has a link of the type `L`.
-pub(crate) struct OpenConnection<L> {
+/// An open connection. While it is active it has a link of the type `L`. While it is idle it has
+/// either that, or `R`, which is smaller.
+pub(crate) struct OpenConnection<L, R> {
     peer: ConnectionPeer,
     idle: IdleState,
     /// While it is idle: how many requests it has had, and when the last of them began, or else the
     /// connection itself.
     requests: Cell<u64>,
     begun: Cell<ShardTime>,
-    /// While it is active.
     link: Cell<Option<Rc<L>>>,
+    /// Without a link.
+    rest: Cell<Option<R>>,
 }
 
-impl<L> OpenConnection<L> {
+impl<L, R> OpenConnection<L, R> {
     /// A connection that came at `begun`, and is idle.
-    pub(crate) fn new(peer: ConnectionPeer, begun: ShardTime) -> Self {
+    pub(crate) fn new(peer: ConnectionPeer, begun: ShardTime, rest: Option<R>) -> Self {
         Self {
             peer,
             idle: IdleState::new(),
             requests: Cell::new(0),
             begun: Cell::new(begun),
             link: Cell::new(None),
+            rest: Cell::new(rest),
         }
     }
 
@@ -58,16 +61,33 @@ impl<L> OpenConnection<L> {
 
     /// The link, unless the connection is idle.
     pub(crate) fn link(&self) -> Option<Rc<L>> {
+        if self.idle.since().is_some() { None } else { self.kept_link() }
+    }
+
+    /// The link, also that of an idle connection.
+    #[inline]
+    pub(crate) fn kept_link(&self) -> Option<Rc<L>> {
         let link = self.link.take();
         let copy = link.clone();
         self.link.set(link);
         copy
     }
 
-    /// The connection is active with that link, or has none.
-    #[inline]
-    pub(crate) fn set_active(&self, link: Option<Rc<L>>) {
-        self.link.set(link);
+    pub(super) fn set_link(&self, link: Rc<L>) {
+        self.link.set(Some(link));
+    }
+
+    pub(super) fn take_link(&self) -> Option<Rc<L>> {
+        self.link.take()
+    }
+
+    /// What the connection keeps without a link.
+    pub(super) fn set_rest(&self, rest: R) {
+        self.rest.set(Some(rest));
+    }
+
+    pub(super) fn take_rest(&self) -> Option<R> {
+        self.rest.take()
     }
 
     /// The connection is idle, or has ended, after so many requests, the last of which began then.
@@ -75,7 +95,6 @@ impl<L> OpenConnection<L> {
     pub(super) fn record_rest(&self, requests: u64, begun: ShardTime) {
         self.requests.set(requests);
         self.begun.set(begun);
-        self.link.set(None);
     }
 
     /// What was recorded when it became idle.
@@ -121,7 +140,7 @@ pub(super) fn first_request_until(requests: u64, begun: ShardTime) -> Option<Ins
 
 // An idle connection is to be small.
 #[cfg(target_pointer_width = "64")]
-const _: () = assert!(size_of::<OpenConnection<()>>() <= 72);
+const _: () = assert!(size_of::<OpenConnection<(), [usize; 4]>>() <= 112);
 
 /// How long a server that shuts down waits for the first request of a connection, from its accept
 /// on. Arbitrary: some slow round trips.
