@@ -122,7 +122,8 @@ fn restore(fiber: &FiberCell, outer: Deadline) {
 /// It is called behind other people's code, which a coroutine of another library may have carried
 /// to another fiber, or beyond the end of the shard. So no reference to a shard is held over such
 /// code, here and elsewhere; and only the running fiber is known to be of the thread's shard.
-#[inline]
+#[allow(clippy::inline_always)] // a call would cost ten instructions of each request
+#[inline(always)]
 pub(super) fn renew(fiber: &FiberCell) {
     let end = fiber.bounds.renew_end();
     if end != Tick::NEVER {
@@ -131,6 +132,7 @@ pub(super) fn renew(fiber: &FiberCell) {
 }
 
 /// Has the fiber woken when it ends, if it is the running one; see [`renew`].
+#[cold]
 fn wake_by(fiber: &FiberCell, end: Tick) {
     local::try_with(|shard| {
         if with_running(|it| ptr::eq(it, fiber)) == Some(true) {

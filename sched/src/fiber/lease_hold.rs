@@ -53,13 +53,12 @@ impl LeaseHold {
     }
 
     /// On a lease's first hold: `hold` is over.
-    #[inline]
+    #[allow(clippy::inline_always)] // a call would cost ten instructions of each request
+    #[inline(always)]
     pub(crate) fn let_go(&self, hold: &Rc<Self>) {
         hold.holder.set((0, FiberKey::default()));
-        if !std::ptr::eq(self, Rc::as_ptr(hold))
-            && let Some(further) = self.further.get()
-        {
-            further.borrow_mut().retain(|further| !Rc::ptr_eq(further, hold));
+        if !std::ptr::eq(self, Rc::as_ptr(hold)) {
+            self.remove_further(hold);
         }
     }
 
@@ -100,6 +99,13 @@ impl LeaseHold {
 
     fn is_held(&self) -> bool {
         self.holder.get().1 != FiberKey::default()
+    }
+
+    #[cold]
+    fn remove_further(&self, hold: &Rc<Self>) {
+        if let Some(further) = self.further.get() {
+            further.borrow_mut().retain(|further| !Rc::ptr_eq(further, hold));
+        }
     }
 
     #[cold]
