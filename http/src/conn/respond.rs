@@ -94,17 +94,24 @@ fn respond_as_it_is(
     keep_alive: bool,
 ) -> io::Result<()> {
     let mut output = connection.link().output.buffer();
-    connection.link().begin_response(response.status());
+    let status = response.status();
+    connection.link().begin_response(status);
+    let (bytes, own_type) = response.body().parts();
+    let may_have_body = !has_no_body(status);
+    let framing = match bytes {
+        Some(bytes) if may_have_body => BodyFraming::Length(bytes.len() as u64),
+        _ => special_framing(status, response.body().length(), head.minor),
+    };
     connection.host().encoder().encode(
         output.bytes(),
         response.head(),
-        response.effective_content_type(),
-        framing(response, head.minor),
+        response.content_type_or(own_type),
+        framing,
         proto::ConnectionHeader::for_version(head.minor, keep_alive),
     );
     connection.link().exchange.begin_response_body(output.begin_body());
-    let is_sent = head.method != Method::HEAD && !has_no_body(response.status());
-    let body = if is_sent { response.body().bytes() } else { &[] };
+    let is_sent = head.method != Method::HEAD && may_have_body;
+    let body = bytes.filter(|_| is_sent).unwrap_or_default();
     if body.len() > COPY_BYTES_MAX {
         drop(output);
         connection.link().held.set_response(response.body().owned_bytes());
@@ -120,16 +127,7 @@ fn respond_as_it_is(
     Ok(())
 }
 
-/// How the head frames the body.
-#[inline]
-fn framing(response: &Response, minor: u8) -> BodyFraming {
-    match response.body().length() {
-        Some(length) if !has_no_body(response.status()) => BodyFraming::Length(length),
-        length => special_framing(response.status(), length, minor),
-    }
-}
-
-/// How the head frames a body that the status forbids, or whose length is not known. A 304 may have
+/// How the head frames a body that the status forbids, or that is not in memory. A 304 may have
 /// the length that the body of a 200 would have (RFC 9110 section 8.6).
 #[cold]
 fn special_framing(status: StatusCode, length: Option<u64>, minor: u8) -> BodyFraming {

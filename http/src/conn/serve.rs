@@ -55,7 +55,7 @@ fn activate(connection: &Connection) -> ControlFlow<io::Result<()>> {
     let awaited_handshake = connection.awaits_handshake();
     // The panic of a handler is caught in `serve_request`. What unwinds to here is a cancel of the
     // fiber, or the panic of a bug in the server.
-    match catch_unwind(AssertUnwindSafe(|| serve_requests(connection))) {
+    match catch_unwind(AssertUnwindSafe(|| serve_all(connection))) {
         Ok(Ok(End::Idle)) => {
             // The idle time restarts only if a request came, or a handshake has ended: empty lines
             // do not keep a connection open.
@@ -98,7 +98,18 @@ fn activate(connection: &Connection) -> ControlFlow<io::Result<()>> {
 /// How a connection ended whose last response was cut off.
 const INCOMPLETE: &str = "a response could not be completed";
 
+/// Serves requests, and the protocol that the connection is handed over to. Of the requests nothing
+/// is on the stack any more when the protocol runs: it may run for hours, and what stands below it
+/// stays resident.
 #[inline]
+fn serve_all(connection: &Connection) -> io::Result<End> {
+    match serve_requests(connection) {
+        Ok(End::Upgrade(handover)) => Ok(run_protocol(connection, *handover)),
+        served => served,
+    }
+}
+
+#[inline(never)] // see `serve_all`
 fn serve_requests(connection: &Connection) -> io::Result<End> {
     if connection.link().is_resting() {
         return rest::go_on(connection);
@@ -108,20 +119,31 @@ fn serve_requests(connection: &Connection) -> io::Result<End> {
     {
         return Ok(end);
     }
-    let mut buffers = connection.host().buffers.take();
-    connection.link().output.begin(mem::take(&mut buffers.output));
-    set_label(Some(&buffers.label));
+    let buffers = connection.host().buffers.take();
+    // One for all requests of the activation: to make and to drop one costs as much as a small
+    // handler.
+    let mut request = Request::new(buffers, Rc::clone(connection.link()));
+    connection.link().output.begin(mem::take(&mut request.buffers().output));
+    set_label(Some(&request.buffers().label));
     let mut flush = None;
     let end = loop {
-        if let Next::End(end) = next_request(connection, &mut buffers)? {
+        if let Next::End(end) = next_request(connection, request.buffers())? {
             break end;
         }
-        let mut request = Request::new(buffers, Rc::clone(connection.link()));
+        request.begin();
         // Each request has its own fiber-locals: a proxy may send requests of several users over
-        // one connection. A cancel that unwinds this ends the connection's fiber.
-        let end = with_own_locals_or_end(|| serve_request(connection, &mut request, &mut flush));
-        if let Ok(Some(End::Feed(fed))) = end {
-            return rest::begin_pieces(connection, request, *fed);
+        // one connection. A cancel that unwinds this ends the connection's fiber, and the end of a
+        // protocol does.
+        let end = with_own_locals_or_end(
+            || serve_request(connection, &mut request, &mut flush),
+            |end| matches!(end, Ok(Some(End::Upgrade(_)))),
+        );
+        match end {
+            Ok(Some(End::Feed(fed))) => {
+                return rest::begin_pieces(connection, request, *fed);
+            }
+            Ok(Some(end @ End::Upgrade(_))) => return Ok(end),
+            _ => {}
         }
         if let Err(error) = &end {
             record_failure(connection, error);
@@ -131,7 +153,7 @@ fn serve_requests(connection: &Connection) -> io::Result<End> {
         if !matches!(end, Some(End::Abort)) {
             connection.link().end_request(true);
         }
-        buffers = request.into_buffers();
+        request.end();
         if let Some(end) = end {
             break end;
         }
@@ -140,6 +162,7 @@ fn serve_requests(connection: &Connection) -> io::Result<End> {
     if matches!(end, End::Abort) {
         connection.link().output.clear();
     }
+    let mut buffers = request.into_buffers();
     buffers.output = connection.link().output.end();
     set_label(None);
     connection.host().buffers.give(buffers);
@@ -297,34 +320,44 @@ fn serve_request(
         let response = overload_response(connection);
         return answer_outlined(connection, request, &response);
     }
-    let response = if connection.service().is_wrapped() {
-        run_wrapped(connection, request)
+    let mut response = None;
+    if connection.service().is_wrapped() {
+        response = Some(run_wrapped(connection, request)?);
     } else {
-        run_handler(connection, request)
-    };
-    let response = response?;
+        run_handler(connection, request, &mut response)?;
+    }
     let is_connect = request.head().method == Method::CONNECT;
-    if is_connect || response.status().is_informational() || response.body().is_special() {
+    let is_special = |made: &Response| {
+        is_connect || made.status().is_informational() || made.body().is_special()
+    };
+    if let Some(response) = response.take_if(|made| is_special(made)) {
         drop(flush.take());
         connection.link().output.end_early_flush();
-        return match respond_special(connection, request, response)? {
-            Some(End::Upgrade(handover)) => Ok(Some(run_protocol(connection, *handover))),
-            end => Ok(end),
-        };
+        return respond_special(connection, request, response);
     }
-    answer(connection, request, &response)
+    let Some(made) = &response else { unreachable!("there is a response, or an error") };
+    let answered = answer(connection, request, made);
+    Response::drop_inlined(response);
+    answered
 }
 
-/// Runs the handler within its time, and returns the response that the client gets; an error if
-/// the client is gone.
+/// Runs the handler within its time. Fills in the response that the client gets, where it stays; an
+/// error if the client is gone.
 #[inline]
-fn run_handler(connection: &Connection, request: &mut Request) -> io::Result<Response> {
+fn run_handler(
+    connection: &Connection,
+    request: &mut Request,
+    response: &mut Option<Response>,
+) -> io::Result<()> {
     let (service, pacing) = (connection.service(), &connection.link().pacing);
-    match pacing.try_hold(|| service.run(request)) {
-        Ok(Ok(response)) => Ok(response),
-        Ok(Err(DeadlineExceeded)) => client_gone(cancelled_response(connection.link())),
-        Err(payload) => Ok(handler_panic(connection, request, payload)),
+    match pacing.try_hold(|| *response = Some(service.run(request))) {
+        Ok(Ok(())) => {}
+        Ok(Err(DeadlineExceeded)) => {
+            *response = Some(client_gone(cancelled_response(connection.link()))?);
+        }
+        Err(payload) => *response = Some(handler_panic(connection, request, payload)),
     }
+    Ok(())
 }
 
 /// As [`run_handler`], with the wrappers around it.

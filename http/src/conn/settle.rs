@@ -2,6 +2,7 @@
 //! stays open for another request.
 
 use std::io;
+use std::rc::Rc;
 
 use straightline_net::Transport;
 
@@ -75,7 +76,8 @@ pub(super) fn settle_sent(
     }
 }
 
-/// Whether the client, the handler and the server all allow another request on the connection.
+/// Whether the client, the handler and the server all allow another request on the connection. A
+/// handler that has put another request in the place of its own has lost what was received behind.
 #[inline]
 pub(super) fn may_keep_alive(
     connection: &Connection,
@@ -85,6 +87,7 @@ pub(super) fn may_keep_alive(
     request.head().keep_alive
         && !head.close
         && !connection.host().is_shutting_down()
+        && Rc::ptr_eq(request.link(), connection.link())
         && connection.link().exchange.number() < connection.host().limits.requests
 }
 

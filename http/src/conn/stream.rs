@@ -298,7 +298,7 @@ fn respond_upgrade(
     // The protocol's first bytes may be in the buffer. They are copied before the response is sent:
     // if there is no memory for them, the request is refused.
     let Ok(early) = request.received_behind() else {
-        let refusal = RefusalKind::Memory.at(request.end());
+        let refusal = RefusalKind::Memory.at(request.body_end());
         return refuse_and_settle(connection, request, refusal);
     };
     let link = connection.link();
@@ -316,15 +316,11 @@ fn respond_upgrade(
     report_request(connection.link(), request);
     link.end_request(true);
     let (method, target) = (request.method().clone(), request.target().to_owned());
-    // The protocol may run for hours, and needs neither the buffer nor the head in it.
-    request.release();
     Ok(Some(End::Upgrade(Box::new(Handover { method, target, early, run }))))
 }
 
 /// Runs the protocol that the connection is handed over to, until that is over.
 ///
-/// Not inlined, and called when [`respond_special`] has returned: what stands on the stack below
-/// the protocol stays resident for as long as the protocol runs.
 #[inline(never)]
 pub(super) fn run_protocol(connection: &Connection, handover: Handover) -> End {
     let Handover { method, target, early, run } = handover;

@@ -50,6 +50,11 @@ impl Extensions {
         former
     }
 
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.values.is_none()
+    }
+
     /// The value of that type.
     pub fn get<T: 'static>(&self) -> Option<&T> {
         let values = self.values.as_ref()?;

@@ -3,7 +3,8 @@
 //! - `request` is the request; `request_edit` changes it, `request_settings` has its times and its
 //!   name, `request_builder` makes one, `body` reads its body within a `body_limit`, and
 //!   `extensions` has what wrappers attach to it;
-//! - `response` is the response, `into_response` has what a handler may return in its place, and
+//! - `response` is the response, `upgrade_response` one after which the connection is another
+//!   protocol's, `into_response` has what a handler may return in its place, and
 //!   `handler_error` any error of a handler; `problem` is an error that the client may read;
 //! - `response_body` is the body of a response, `file_body` a file as one, `body_writer` what a
 //!   streamed one writes to, and `fed` one whose pieces come from elsewhere;
@@ -27,6 +28,7 @@ mod request_edit;
 mod request_settings;
 mod response;
 mod response_body;
+mod upgrade_response;
 mod upstream_error;
 
 pub use body::{Body, Lines};

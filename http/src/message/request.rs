@@ -3,6 +3,7 @@
 use std::cell::{OnceCell, RefCell};
 use std::fmt;
 use std::io::{self, Read};
+use std::mem;
 use std::rc::Rc;
 
 use http::{Method, Version, header};
@@ -51,19 +52,60 @@ pub struct Request {
 }
 
 impl Request {
+    /// Before the first request [begins](Self::begin).
     #[inline]
     pub(crate) fn new(buffers: Box<Buffers>, link: Rc<Link>) -> Self {
-        let body = RefCell::new(BodyIn::new(&buffers.head));
         Self {
             buffers,
             link,
-            body,
+            body: RefCell::new(BodyIn::new()),
             trailers: OnceCell::new(),
             method: None,
             is_split: false,
             extensions: Extensions::default(),
             body_limit: None,
         }
+    }
+
+    /// The buffers hold the head of the next request. [`end`](Self::end) has ended the former one.
+    #[inline]
+    pub(crate) fn begin(&mut self) {
+        self.body.get_mut().begin(&self.buffers.head);
+    }
+
+    /// The request is over: nothing of it is left but its head.
+    #[inline]
+    pub(crate) fn end(&mut self) {
+        if self.is_split {
+            self.buffers.join_head();
+            self.is_split = false;
+        }
+        let has_more = self.body.get_mut().has_source()
+            || self.trailers.get().is_some()
+            || self.method.is_some()
+            || !self.extensions.is_empty()
+            || self.body_limit.is_some();
+        if has_more {
+            self.drop_more();
+        }
+    }
+
+    /// Drops what few requests have. The extensions come last: their destructors are code of the
+    /// program, which may unwind.
+    #[cold]
+    #[inline(never)]
+    fn drop_more(&mut self) {
+        self.body.get_mut().drop_source();
+        self.trailers.take();
+        self.method = None;
+        self.body_limit = None;
+        drop(mem::take(&mut self.extensions));
+    }
+
+    /// The buffers.
+    #[inline]
+    pub(crate) fn buffers(&mut self) -> &mut Buffers {
+        &mut self.buffers
     }
 
     /// A request whose body comes from `reader`.
@@ -79,10 +121,8 @@ impl Request {
     /// Sets the fiber's label to the request line, for lists of the fibers.
     #[inline]
     pub(crate) fn set_label(&self) {
-        let head = self.head();
-        let (start, end) = head.target;
-        let begin = (start as usize).saturating_sub(head.method.as_str().len() + 1);
-        let line = self.buffers.input.unread().get(begin..end as usize);
+        // The head begins with the method.
+        let line = self.buffers.input.unread().get(..self.head().target.1 as usize);
         self.buffers.label.set(line.unwrap_or_default());
     }
 
@@ -462,14 +502,8 @@ impl Request {
     }
 
     /// Where the body ends, as far as is known, from the first byte of the head.
-    pub(crate) fn end(&mut self) -> usize {
+    pub(crate) fn body_end(&mut self) -> usize {
         self.body.get_mut().end()
-    }
-
-    /// Frees the memory of everything that was received. The head is lost.
-    pub(crate) fn release(&mut self) {
-        self.consume();
-        self.buffers.release();
     }
 
     /// Frees the memory of everything that was received, except for the head. What follows the

@@ -275,7 +275,9 @@ impl RequestBuilder {
         match body {
             Body::Bytes(bytes) => {
                 buffers.input.push(&bytes).map_err(no_memory)?;
-                Ok(Request::new(buffers, link))
+                let mut request = Request::new(buffers, link);
+                request.begin();
+                Ok(request)
             }
             Body::Reader(reader) => Ok(Request::with_reader(buffers, link, reader)),
         }

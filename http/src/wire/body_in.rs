@@ -81,17 +81,14 @@ impl Received<'_> {
 }
 
 impl BodyIn {
+    /// Without bytes, before the first request.
     #[inline]
-    pub(crate) fn new(head: &Head) -> Self {
-        let (left, chunked) = match head.body {
-            BodyLength::Known(bytes) => (bytes, None),
-            BodyLength::Chunked => (0, Some(Box::new(ChunkedDecoder::new()))),
-        };
+    pub(crate) fn new() -> Self {
         Self {
-            left,
-            chunked,
+            left: 0,
+            chunked: None,
             reader: None,
-            start: head.end,
+            start: 0,
             used: 0,
             passed: 0,
             refusal: None,
@@ -100,9 +97,40 @@ impl BodyIn {
         }
     }
 
+    /// The body of the next request begins, behind this head. The former one has no
+    /// [source](Self::has_source) of its own any more.
+    #[inline]
+    pub(crate) fn begin(&mut self, head: &Head) {
+        // Each field is named, so that none is forgotten.
+        let Self { left, chunked, reader, start, used, passed, refusal, truncated, timeout } = self;
+        debug_assert!(chunked.is_none() && reader.is_none(), "the former body has not ended");
+        *left = match head.body {
+            BodyLength::Known(bytes) => bytes,
+            BodyLength::Chunked => {
+                *chunked = Some(Box::new(ChunkedDecoder::new()));
+                0
+            }
+        };
+        *start = head.end;
+        (*used, *passed) = (0, 0);
+        (*refusal, *truncated, *timeout) = (None, None, None);
+    }
+
+    /// Whether the data comes through a decoder, or from elsewhere.
+    #[inline]
+    pub(crate) fn has_source(&self) -> bool {
+        self.chunked.is_some() || self.reader.is_some()
+    }
+
+    /// The request is over.
+    pub(crate) fn drop_source(&mut self) {
+        self.chunked = None;
+        self.reader = None;
+    }
+
     /// A body that comes from `reader`.
     pub(crate) fn from_reader(head: &Head, reader: Box<dyn Read>) -> Self {
-        Self { left: 0, chunked: None, reader: Some(Box::new(reader)), ..Self::new(head) }
+        Self { reader: Some(Box::new(reader)), start: head.end, ..Self::new() }
     }
 
     /// Whether nothing is left of a body of known length.

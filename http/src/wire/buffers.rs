@@ -136,13 +136,6 @@ impl Buffers {
         self.received.get_mut().release();
         self.head.fields.shrink_to_fit();
     }
-
-    /// Frees the memory of everything that was received, for a connection that needs it no more.
-    pub(crate) fn release(&mut self) {
-        self.input.release();
-        self.received.get_mut().release();
-        self.head.fields = Vec::new();
-    }
 }
 
 impl Input {

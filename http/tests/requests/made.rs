@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 
+use crate::common::serve;
 use quickcheck::quickcheck;
 use straightline::{
     BodyError, IntoResponse, Method, Peer, Request, Response, ResponseBody, StatusCode, Version,
@@ -156,6 +157,25 @@ fn a_streamed_body_can_be_collected_and_wrapped() {
     let file = std::fs::File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).unwrap();
     let text = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
     assert_eq!(collect(Response::file(file).unwrap().into_body()).unwrap().0, text);
+}
+
+#[test]
+fn a_request_that_its_handler_replaces_is_the_last_of_its_connection() {
+    let server = serve(|request: &mut Request| {
+        let peer = request.peer().clone();
+        if request.path() == "/replaced" {
+            *request = Request::builder().target("/made").peer(Peer::Unix).build().unwrap();
+        }
+        format!("{} of {peer}\n", request.path())
+    });
+    let mut client = server.client();
+    let peer = client.get("/kept").text().to_owned();
+    // What was received behind the request is lost with it, and the client is told so.
+    client.send("GET /replaced HTTP/1.1\r\nHost: a\r\n\r\nGET /kept HTTP/1.1\r\nHost: a\r\n\r\n");
+    let answer = client.receive();
+    assert_eq!(answer.text(), peer.replace("kept", "made"));
+    assert_eq!(answer.field("connection"), Some("close"));
+    assert!(client.is_at_end());
 }
 
 quickcheck! {

@@ -373,3 +373,38 @@ fn what_belongs_to_a_request_is_not_there_for_the_next_one() {
     assert_eq!(client.get("/eve?panic").status, 500);
     assert_eq!(client.get("/bob").text(), "none");
 }
+
+/// Raises the counter when it is dropped.
+struct Counted(Arc<AtomicU64>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+fiber_local! {
+    static SESSION: RefCell<Option<Counted>> = RefCell::new(None);
+}
+
+#[test]
+fn what_belongs_to_a_request_belongs_to_its_protocol_too() {
+    let drops = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&drops);
+    let server = serve(move |request: &mut Request| {
+        USER.with(|name| name.replace(request.path()[1..].to_owned()));
+        SESSION.with(|session| session.replace(Some(Counted(Arc::clone(&counted)))));
+        let drops = Arc::clone(&counted);
+        Response::upgrade("name", move |mut client| {
+            let user = USER.with(|name| name.borrow().clone());
+            write!(client, "{user}, {} drops", drops.load(Ordering::SeqCst))
+        })
+    });
+    let mut client = server.client();
+    client.send("GET /ann HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: name\r\n\r\n");
+    assert_eq!(client.receive_with(false).status, 101);
+    assert_eq!(client.rest(), b"ann, 0 drops");
+    drop(client);
+    drop(server); // waits for the connection
+    assert_eq!(drops.load(Ordering::SeqCst), 1);
+}

@@ -86,27 +86,38 @@ macro_rules! fiber_local {
 /// });
 /// ```
 pub fn with_own_locals<T>(body: impl FnOnce() -> T) -> T {
+    with_own_locals_unless(body, |_| false)
+}
+
+/// As [`with_own_locals`], but if `is_last` says so of the value of `body`, its values stay: until
+/// the end of the fiber, or its next call.
+fn with_own_locals_unless<T>(body: impl FnOnce() -> T, is_last: impl FnOnce(&T) -> bool) -> T {
     let fiber = local::with(Shard::current);
     let outer = has_locals(&fiber).then(|| replace_locals(&fiber, inherited(&fiber)));
     let outcome = catch_unwind(AssertUnwindSafe(body));
-    if has_locals(&fiber) {
-        drop_locals(&fiber);
-    }
-    if let Some(outer) = outer {
-        replace_locals(&fiber, outer);
+    if outcome.as_ref().is_ok_and(is_last) {
+        drop(outer);
+    } else {
+        if has_locals(&fiber) {
+            drop_locals(&fiber);
+        }
+        if let Some(outer) = outer {
+            replace_locals(&fiber, outer);
+        }
     }
     outcome.unwrap_or_else(|payload| resume_unwind(payload))
 }
 
-/// As [`with_own_locals`], for a fiber that ends if `body` unwinds: its end drops the values then.
+/// As [`with_own_locals`], for a fiber that ends if `body` unwinds, and also if `is_last` says so
+/// of the value of `body`: the end of the fiber drops the values then.
 #[doc(hidden)]
 #[inline]
-pub fn with_own_locals_or_end<T>(body: impl FnOnce() -> T) -> T {
+pub fn with_own_locals_or_end<T>(body: impl FnOnce() -> T, is_last: impl FnOnce(&T) -> bool) -> T {
     if with_running(has_locals) != Some(false) {
-        return with_own_locals(body);
+        return with_own_locals_unless(body, is_last);
     }
     let value = body();
-    if with_running(has_locals) == Some(true) {
+    if with_running(has_locals) == Some(true) && !is_last(&value) {
         drop_locals(&local::with(Shard::current));
     }
     value

@@ -102,6 +102,37 @@ fn they_are_dropped_however_the_fiber_ends() {
     });
 }
 
+#[test]
+fn those_of_the_last_piece_of_work_stay_until_the_fiber_ends() {
+    run(|| {
+        // Without and with values of the fiber around the pieces.
+        for has_outer in [false, true] {
+            let held = Rc::new(Cell::new(0));
+            let in_fiber = Rc::clone(&held);
+            let fiber = sched::spawn(move || {
+                if has_outer {
+                    NUMBER.with(|number| number.set(1));
+                }
+                for (number, is_last) in [(2, false), (3, true)] {
+                    let own = Rc::clone(&in_fiber);
+                    let work = || {
+                        assert_eq!(NUMBER.with(|own| own.replace(number)), 7);
+                        HELD.with(|value| value.replace(Some(own)));
+                        number
+                    };
+                    let done = sched::with_own_locals_or_end(work, |_| is_last);
+                    assert_eq!(done, number);
+                    // This test, the fiber's closure, and the value if it has stayed.
+                    assert_eq!(Rc::strong_count(&in_fiber), if is_last { 3 } else { 2 });
+                }
+                NUMBER.with(Cell::get)
+            });
+            assert_eq!(fiber.join().unwrap(), 3);
+            assert_eq!(Rc::strong_count(&held), 1);
+        }
+    });
+}
+
 /// Records that its destructor has run on a fiber, where it could wait.
 struct Waits;
 
