@@ -173,3 +173,28 @@ fn extensions_and_trailers_are_bounded_over_the_whole_body() {
     let refused = decode(with_trailer(65).as_bytes(), &[]).unwrap_err();
     assert_eq!(refused, RefusalKind::TrailerBytes);
 }
+
+#[test]
+fn trailers_are_fields_once_the_body_is_complete() {
+    let text = b"0\r\nFirst:  one \r\nsecond:\r\nTE: x\r\nthird:\ta b\t\r\n\r\n";
+    let mut decoder = ChunkedDecoder::new();
+    let most = text.len() - 1;
+    assert_eq!(decoder.next(&text[..most], &limits()), Ok((most, Next::More)));
+    assert!(!decoder.is_complete());
+    assert_eq!(decoder.next(&text[most..], &limits()), Ok((1, Next::End)));
+    assert!(decoder.is_complete());
+    let trailers = decoder.take_trailers().expect("three of them");
+    let expected: [(&str, &[u8]); 3] = [("First", b"one"), ("second", b""), ("third", b"a b")];
+    assert!(trailers.fields().iter().eq(expected), "{:?}", trailers.fields());
+    assert!(decoder.take_trailers().is_none());
+}
+
+#[test]
+fn what_a_trailer_must_not_say_has_no_case() {
+    for name in ["Host", "content-Length", "TE", "if-Match"] {
+        assert!(is_forbidden_trailer(name.as_bytes()), "{name}");
+    }
+    for name in ["etag", "hos", "hostt", ""] {
+        assert!(!is_forbidden_trailer(name.as_bytes()), "{name}");
+    }
+}
