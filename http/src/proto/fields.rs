@@ -290,3 +290,67 @@ impl fmt::Debug for HeadersIter<'_> {
         Headers { fields: self.fields }.fmt(f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The fields of a response, and the same fields as they are received.
+    fn check_both(check: impl Fn(Headers<'_>)) {
+        let field = |name, value| (HeaderName::from_static(name), HeaderValue::from_static(value));
+        let made = [
+            field("vary", "a, ,b"),
+            field("content-length", "12"),
+            field("vary", " c"),
+            field("x", ""),
+        ];
+        check(Headers::made(Some("text/plain; charset=utf-8"), &made));
+
+        let (mut head, mut fields) = (Vec::new(), Vec::new());
+        let content_type = ("content-type", "text/plain; charset=utf-8".as_bytes());
+        let others = made.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        for (name, value) in [content_type].into_iter().chain(others) {
+            let start = head.len();
+            head.extend_from_slice(name.as_bytes());
+            let value_start = head.len();
+            head.extend_from_slice(value);
+            fields.push(Field::new(start..value_start, value_start..head.len()));
+        }
+        check(Headers::received(&head, &fields));
+    }
+
+    #[test]
+    fn fields_are_found_by_name() {
+        check_both(|headers| {
+            assert!(headers.contains("Vary") && headers.contains("X") && !headers.contains("var"));
+            assert_eq!(headers.get("VARY"), Some("a, ,b"));
+            assert_eq!(headers.get("y"), None);
+            assert!(headers.list("vary").eq(["a", "b", "c"]));
+            assert_eq!(headers.list("y").count(), 0);
+            assert_eq!(headers.content_type(), Some("text/plain; charset=utf-8"));
+            assert!(headers.is_media_type("TEXT/plain") && !headers.is_media_type("text"));
+            assert_eq!(headers.content_length(), Some(12));
+        });
+        let none = Headers::made(None, &[]);
+        assert!(!none.contains("content-type") && !none.is_media_type("text/plain"));
+        assert_eq!((none.content_type(), none.content_length()), (None, None));
+    }
+
+    #[test]
+    fn fields_are_counted_and_shown() {
+        check_both(|headers| {
+            assert_eq!((headers.len(), headers.is_empty()), (5, false));
+            let mut fields = headers.iter();
+            for left in (0..5).rev() {
+                assert!(fields.next().is_some());
+                assert_eq!((fields.len(), fields.size_hint()), (left, (left, Some(left))));
+            }
+            assert_eq!(fields.next(), None);
+            let shown = format!("{headers:?}");
+            assert!(shown.starts_with("{\"content-type\": \"text/plain"), "{shown}");
+            assert_eq!(shown, format!("{:?}", headers.iter()));
+        });
+        let none = Headers::made(None, &[]);
+        assert_eq!((none.len(), none.is_empty(), none.iter().len()), (0, true, 0));
+    }
+}

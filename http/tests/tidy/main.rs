@@ -4,9 +4,10 @@
 //! `floors` is the picture of the layout. `circles` and `scattered` keep the files of a crate
 //! apart. `places` says which code may stand where, `sizes` how long files and functions may be,
 //! `words` which words comments avoid. `names_of_files` checks that the files exist that comments
-//! name, `guides` that the pages are in the documentation, and `excerpts` that the code in pages is
-//! that of the files they name. `figures` checks that pages cite what was measured. `contents`
-//! prints a table of all sources.
+//! name, and `named_tests` that the tests exist that pages name. `guides` checks that the pages are
+//! in the documentation, and `excerpts` that the code in pages is that of the files they name.
+//! `figures` checks that pages cite what was measured. `manifests` checks what the crates have in
+//! common, such as the lints. `contents` prints a table of all sources.
 //!
 //! Below the rules is a small reader of Rust: `tokens`, `cfg`, `uses` and `syntax` read a file,
 //! `modules` follows a path to the file that defines the name, `arrows` and `methods` say which
@@ -23,8 +24,10 @@ mod figures;
 mod floors;
 mod guides;
 mod layout;
+mod manifests;
 mod methods;
 mod modules;
+mod named_tests;
 mod names_of_files;
 mod places;
 mod scattered;

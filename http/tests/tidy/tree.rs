@@ -58,7 +58,7 @@ impl Tree {
 }
 
 /// The repository that is checked: this worktree, or another one.
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     std::env::var_os(ROOT_VARIABLE).map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace").to_owned(),
         PathBuf::from,

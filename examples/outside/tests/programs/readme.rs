@@ -24,7 +24,9 @@ fn the_programs_of_the_readme_run_in_a_new_package() {
     let address = format!("127.0.0.1:{port}");
     let at = repository.join("http").canonicalize().expect("the crate");
     let dependencies = dependencies.replace("../straightline/http", at.to_str().expect("text"));
-    let head = "[package]\nname = \"service\"\nedition = \"2024\"\n";
+    // The profile of this workspace, so that the crates that are the same are compiled already.
+    let head = "[package]\nname = \"service\"\nedition = \"2024\"\n\n\
+                [profile.dev]\ndebug = \"line-tables-only\"\n";
     fs::write(folder.path("Cargo.toml"), format!("{head}\n{dependencies}")).expect("a file");
     // The same versions of other crates as here, which are on this machine already.
     fs::copy(repository.join("examples/outside/Cargo.lock"), folder.path("Cargo.lock"))
@@ -36,9 +38,9 @@ fn the_programs_of_the_readme_run_in_a_new_package() {
         fs::write(folder.path(&format!("src/bin/{name}.rs")), program).expect("a file");
     }
     let target = std::env::current_exe().expect("the test's own path");
-    let target = target.ancestors().nth(3).expect("target/PROFILE/deps").join("readme");
+    let target = target.ancestors().nth(3).expect("target/PROFILE/deps");
     let mut cargo = Command::new(env!("CARGO"));
-    let cargo = cargo.args(["build", "--offline", "--target-dir"]).arg(&target);
+    let cargo = cargo.args(["build", "--offline", "--target-dir"]).arg(target);
     assert!(cargo.current_dir(&folder.0).status().expect("cargo runs").success());
 
     let program = start(&target.join("debug/hello"), &address);
