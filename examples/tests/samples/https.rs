@@ -263,14 +263,14 @@ fn its_help_says_what_its_defaults_are() {
 }
 
 /// A folder for the files of a test.
-struct Folder {
-    path: PathBuf,
+pub(crate) struct Folder {
+    pub(crate) path: PathBuf,
 }
 
 /// A certificate that is signed with its own key.
-struct Pair {
-    cert: PathBuf,
-    key: PathBuf,
+pub(crate) struct Pair {
+    pub(crate) cert: PathBuf,
+    pub(crate) key: PathBuf,
     name: String,
 }
 
@@ -281,14 +281,14 @@ struct Client {
 }
 
 impl Folder {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("https").join(name);
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(&path).expect("a folder");
         Self { path }
     }
 
-    fn pair(&self, file: &str, name: &str) -> Pair {
+    pub(crate) fn pair(&self, file: &str, name: &str) -> Pair {
         let pair = self.files(file, name);
         let names = format!("subjectAltName=DNS:{name}");
         pair.make(&["-addext", &names, "-addext", "basicConstraints=critical,CA:FALSE"]);
@@ -327,7 +327,7 @@ impl Pair {
     }
 
     /// What the server answers to a client that trusts only this certificate.
-    fn get(&self, server: &Server, path: &str, flags: &[&str]) -> String {
+    pub(crate) fn get(&self, server: &Server, path: &str, flags: &[&str]) -> String {
         let output = curl_to(server, &self.name, &self.cert, path, flags);
         assert!(output.status.success(), "{path} {flags:?}: {output:?}");
         text(&output.stdout)
@@ -335,7 +335,13 @@ impl Pair {
 }
 
 /// Asks the server under a name of it.
-fn curl_to(server: &Server, name: &str, roots: &Path, target: &str, flags: &[&str]) -> Output {
+pub(crate) fn curl_to(
+    server: &Server,
+    name: &str,
+    roots: &Path,
+    target: &str,
+    flags: &[&str],
+) -> Output {
     let port = server.address().rsplit(':').next().expect("a port");
     let (resolve, url) =
         (format!("{name}:{port}:127.0.0.1"), format!("https://{name}:{port}{target}"));

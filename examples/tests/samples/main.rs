@@ -1,7 +1,7 @@
 //! The sample servers as processes: the contract of all servers, what may happen to their process,
 //! and the features of the playground.
 
-#[cfg(all(feature = "web", feature = "websocket"))]
+#[cfg(all(feature = "web", feature = "websocket", feature = "sqlite", feature = "_tls"))]
 mod behind_proxies;
 #[cfg(any(feature = "sqlite", all(feature = "web", feature = "websocket")))]
 mod browser;
@@ -26,6 +26,7 @@ mod proxy;
 #[cfg(feature = "web")]
 mod routing;
 mod servers;
+#[cfg(all(feature = "web", feature = "sqlite", feature = "_tls"))]
 mod service;
 mod service_manager;
 #[cfg(feature = "web")]
@@ -43,6 +44,7 @@ const SERVERS: &[&str] = &[
     "hello",
     "bench_server",
     "fanout",
+    #[cfg(all(feature = "web", feature = "sqlite", feature = "_tls"))]
     "service",
     #[cfg(feature = "web")]
     "playground",

@@ -1,22 +1,63 @@
-//! The sample `service`: its admin listener, and its access log, which another program rotates.
+//! The sample `service`: its settings, its data, what a reload changes, its admin listener and its
+//! access log, and the package that a copy of its folder is.
 
 use std::fs;
 use std::io::BufRead;
 use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::{process, thread};
 
-use straightline::testing::Client;
+use serde_json::json;
+use straightline::testing::{Client, TestRequest};
 
-use crate::servers::Server;
+use crate::servers::{Server, binary};
 
+mod configuration;
+mod data;
+mod reload;
+mod template;
+
+/// A folder for the files of a test, which is removed with everything in it.
 struct Folder(PathBuf);
 
 impl Folder {
     fn new() -> Self {
-        let path = std::env::temp_dir().join(format!("straightline-service-{}", process::id()));
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("straightline-service-{}-{number}", process::id());
+        let path = std::env::temp_dir().join(name);
         let _ = fs::remove_dir_all(&path);
         fs::create_dir(&path).expect("a path of our own");
         Self(path)
+    }
+
+    /// The path of a file in the folder.
+    fn path(&self, name: &str) -> String {
+        self.0.join(name).to_str().expect("a path in UTF-8").to_owned()
+    }
+
+    /// Writes a file, and returns its path.
+    fn file(&self, name: &str, text: &str) -> String {
+        fs::write(self.0.join(name), text).expect("a file");
+        self.path(name)
+    }
+
+    fn database(&self) -> String {
+        self.path("notes.db")
+    }
+
+    /// The sample with the token, and its database in the folder.
+    fn serve(&self, flags: &[&str]) -> Server {
+        let own = ["--workers", "2", "--database", &self.database()];
+        Server::start_by(&mut service(), &[&own, flags].concat())
+    }
+
+    /// Takes the lock of the database, as another program.
+    fn lock(&self) -> rusqlite::Connection {
+        let other = rusqlite::Connection::open(self.database()).expect("the database");
+        other.execute_batch("BEGIN IMMEDIATE").expect("no other connection writes");
+        other
     }
 }
 
@@ -26,12 +67,39 @@ impl Drop for Folder {
     }
 }
 
+/// The sample with the token.
+fn service() -> Command {
+    let mut command = Command::new(binary("service"));
+    command.env("SERVICE_TOKEN", TOKEN);
+    command
+}
+
+/// A request with the token.
+fn authorized(request: TestRequest<'_>) -> TestRequest<'_> {
+    request.header("authorization", format!("Bearer {TOKEN}"))
+}
+
+/// A request that adds a note.
+fn post<'c>(client: &'c Client, text: &str) -> TestRequest<'c> {
+    authorized(client.post("/notes")).json(&json!({"text": text}))
+}
+
 /// The address in the line of the admin listener.
 fn admin_of(server: &mut Server) -> String {
     let mut line = String::new();
     server.stdout.read_line(&mut line).expect("a line");
     line.trim_end().strip_prefix("admin on http://").expect("an address").to_owned()
 }
+
+/// Waits until so many requests are being answered.
+fn wait_for_requests_in_flight(admin: &str, count: usize) {
+    let line = format!("\nstraightline_requests_in_flight {count}\n");
+    while !Client::connect(admin).get("/metrics").send().text().contains(&line) {
+        thread::yield_now();
+    }
+}
+
+const TOKEN: &str = "correct-horse-battery-staple";
 
 #[test]
 fn a_signal_behind_a_drain_is_not_its_repetition() {
@@ -42,13 +110,7 @@ fn a_signal_behind_a_drain_is_not_its_repetition() {
         let response = Client::connect(&*address).get("/slow?ms=1000").send();
         response.status().as_u16()
     });
-    let in_flight = || {
-        let metrics = Client::connect(&*admin).get("/metrics").send();
-        metrics.text().contains("\nstraightline_requests_in_flight 1\n")
-    };
-    while !in_flight() {
-        thread::yield_now();
-    }
+    wait_for_requests_in_flight(&admin, 1);
     Client::connect(&*admin).post("/drain").send().assert_status(202);
     server.signal("TERM");
     assert_eq!(slow.join().expect("a response"), 200);
