@@ -11,6 +11,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
+use std::mem;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::rc::Rc;
@@ -144,6 +145,16 @@ impl ClientBody {
     /// unless the connection is reset; dropping this resets it.
     pub(crate) fn ends_with_connection(&self) -> bool {
         self.framing == BodyFraming::UntilClose
+    }
+
+    /// No request can follow on the connection: says so in the head, if the head has not left.
+    #[cold]
+    pub(crate) fn close(&mut self) {
+        if mem::replace(&mut self.keep_alive, false)
+            && let Some(position) = self.begins_at
+        {
+            self.link.output.announce_close(position);
+        }
     }
 
     /// Rolls the response back, if nothing of it has been sent.
