@@ -268,6 +268,13 @@ impl ServerBuilder {
         self
     }
 
+    /// Measures how much of its stack each fiber uses, for
+    /// [`sched::stack_usage`](straightline_sched::stack_usage) in a handler. Default: no: it costs.
+    pub fn stack_usage(mut self, is_measured: bool) -> Self {
+        self.plan.config.stack_usage = is_measured;
+        self
+    }
+
     /// How the shards find out which sockets are ready. Default: the value of the environment
     /// variable `STRAIGHTLINE_DRIVER` (`epoll` or `polling`), or the system's own driver if the
     /// variable is not set; see [`sched::Config::driver`](straightline_sched::Config::driver). With
@@ -342,8 +349,7 @@ impl ServerBuilder {
         self
     }
 
-    /// How many bytes of the access log may wait to be written. Default: 4 MiB, some ten thousand
-    /// lines, which a busy server produces in a second.
+    /// How many bytes of the access log may wait. Default: 4 MiB, a second of a busy server.
     pub fn access_log_bytes(mut self, bytes: usize) -> Self {
         self.plan.access_log_bytes = bytes;
         self
@@ -492,11 +498,10 @@ impl ServerBuilder {
         self
     }
 
-    /// Whether [`build`](Self::build) raises the number of descriptors that this process may open:
-    /// it raises the soft limit to the hard limit, but to no more than 1,048,576. Default: yes.
-    /// [`Event::Started`](crate::Event::Started) reports the outcome. The limit holds for the whole
-    /// process, and for the processes that it starts: a child process that waits with `select` may
-    /// fail with descriptors above 1,023.
+    /// Whether [`build`](Self::build) raises the number of descriptors that this process may open
+    /// from the soft limit to the hard limit, but to no more than 1,048,576. Default: yes.
+    /// [`Event::Started`](crate::Event::Started) reports the outcome. Processes that this one
+    /// starts have the same limit: one that waits with `select` may fail above 1,023.
     pub fn raise_descriptor_limit(mut self, raise: bool) -> Self {
         self.plan.raises_descriptor_limit = raise;
         self
@@ -571,15 +576,14 @@ impl ServerBuilder {
     /// the streams that the program gives to [`ServerHandle::serve`](crate::ServerHandle::serve).
     /// [`LocalServer`] has an example. The shard's own settings are those of the caller's
     /// [`sched::Config`](straightline_sched::Config): `workers`, `replacements`, `stack_bytes`,
-    /// `driver`, `busy_limit`, `stuck_limit` and `all_stuck` have no effect here.
+    /// `stack_usage`, `driver`, `busy_limit`, `stuck_limit` and `all_stuck` have no effect here.
     ///
     /// Not a yield point.
     ///
     /// # Errors
     ///
     /// An [address](Self::bind) or TLS, which such a server cannot have; a mistake in the handler
-    /// ([`Handler::check`]); no stack for its fiber;
-    /// the thread of the access log or of the signals cannot be started.
+    /// ([`Handler::check`]); no stack for its fiber; no thread for the access log or the signals.
     ///
     /// # Panics
     ///
