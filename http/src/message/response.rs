@@ -107,8 +107,8 @@ impl Response {
         Self::of(ResponseBody::stream(write))
     }
 
-    /// A response (200) whose body is read from `reader` to its end, as a [`stream`](Self::stream)
-    /// could do.
+    /// A response (200) whose body is read from `reader` to its end, 64 KiB at a time, as a
+    /// [`stream`](Self::stream) could do.
     ///
     /// ```
     /// use std::io;

@@ -118,6 +118,12 @@ impl ClientBody {
         }
     }
 
+    /// The handler is about to have a buffer of that size until the request is over; false if the
+    /// server has no room for it.
+    pub(crate) fn try_hold(&self, bytes: usize) -> bool {
+        self.link.held.try_add_to_body(bytes)
+    }
+
     /// Adds a trailer field, which is sent behind a chunked body.
     pub(crate) fn add_trailer(&mut self, name: HeaderName, value: HeaderValue) {
         self.trailers.push((name, value));
@@ -141,12 +147,6 @@ impl ClientBody {
         self.keep_alive
     }
 
-    /// Whether the body ends with its connection. Such a body looks complete even if it ends early,
-    /// unless the connection is reset; dropping this resets it.
-    pub(crate) fn ends_with_connection(&self) -> bool {
-        self.framing == BodyFraming::UntilClose
-    }
-
     /// No request can follow on the connection: says so in the head, if the head has not left.
     #[cold]
     pub(crate) fn close(&mut self) {
@@ -155,6 +155,12 @@ impl ClientBody {
         {
             self.link.output.announce_close(position);
         }
+    }
+
+    /// Whether the body ends with its connection. Such a body looks complete even if it ends early,
+    /// unless the connection is reset; dropping this resets it.
+    pub(crate) fn ends_with_connection(&self) -> bool {
+        self.framing == BodyFraming::UntilClose
     }
 
     /// Rolls the response back, if nothing of it has been sent.
