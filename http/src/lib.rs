@@ -172,9 +172,9 @@ pub use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
 
 pub use body_error::BodyError;
 pub use config::{
-    Address, AddressError, AllStuck, Capacity, CapacityLimit, MinRate, NetworkError, Networks,
-    OnDisconnect, OverloadPolicy, PanicPolicy, Peer, Phase, Setting, SettingOrigin, Settings,
-    Timeout, Timeouts,
+    Address, AddressError, AllStuck, AllowedHosts, Capacity, CapacityLimit, MinRate, NetworkError,
+    Networks, OnDisconnect, OverloadPolicy, PanicPolicy, Peer, Phase, Setting, SettingOrigin,
+    Settings, Timeout, Timeouts,
 };
 pub use conn::{ErrorContext, Next};
 pub use control::{ConnectionEnd, Metrics, ServerHandle};

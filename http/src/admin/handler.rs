@@ -12,7 +12,7 @@ use straightline_sched::sim;
 use straightline_sched::sync::mpsc;
 
 use super::admin_server::AdminServer;
-use crate::config::{Address, AddressError};
+use crate::config::{Address, AddressError, AllowedHosts, Peer};
 use crate::control::{BACKTRACES_MAX, ServerHandle, listing};
 use crate::message::{IntoResponse, Request, Response};
 use crate::server::{Handler, Server};
@@ -37,6 +37,7 @@ use crate::server::{Handler, Server};
 pub struct Admin {
     server: ServerHandle,
     settings: Arc<str>,
+    hosts: AllowedHosts,
     /// A listing is being made. There is one at a time, because each has a thread.
     is_listing: Arc<AtomicBool>,
 }
@@ -54,7 +55,31 @@ impl Admin {
     /// ```
     pub fn of(server: &Server) -> Self {
         let settings = server.settings().to_string().into();
-        Self { server: server.handle(), settings, is_listing: Arc::default() }
+        Self {
+            server: server.handle(),
+            settings,
+            hosts: AllowedHosts::default(),
+            is_listing: Arc::default(),
+        }
+    }
+
+    /// The hosts that it answers to, besides addresses and `localhost`: the names by which the
+    /// monitoring reaches it, if it does so by names. A request for another host gets a 421,
+    /// because it may come from a page whose name resolves to this address (DNS rebinding). Clients
+    /// of a Unix socket may name any host. Not a yield point.
+    ///
+    /// ```
+    /// use straightline::admin::Admin;
+    /// use straightline::{AllowedHosts, Request, Server};
+    ///
+    /// let server = Server::builder().bind("127.0.0.1:0").build(|_: &mut Request| "hello\n")?;
+    /// let admin = Admin::of(&server).allowed_hosts(AllowedHosts::new(["app.internal"]));
+    /// # std::io::Result::Ok(())
+    /// ```
+    #[must_use]
+    pub fn allowed_hosts(mut self, hosts: AllowedHosts) -> Self {
+        self.hosts = hosts;
+        self
     }
 
     /// Starts the listener, on a thread of its own. It ends when the result is dropped.
@@ -83,6 +108,9 @@ impl Admin {
     }
 
     fn answer(&self, request: &Request) -> Response {
+        if *request.peer() != Peer::Unix && !self.hosts.allows(request.host()) {
+            return (StatusCode::MISDIRECTED_REQUEST, UNKNOWN_HOST).into_response();
+        }
         let allowed: &[Method] = match request.path() {
             "/" | "/metrics" | "/healthz" | "/readyz" | "/fibers" | "/settings" => {
                 &[Method::GET, Method::HEAD]
@@ -166,6 +194,11 @@ impl<'r> Handler<'r> for Admin {
 fn unavailable(text: &'static str) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
 }
+
+const UNKNOWN_HOST: &str = "\
+the admin listener answers to IP addresses, to localhost, and to the names that the program allows \
+with Admin::allowed_hosts
+";
 
 const PATHS: &str = "\
 GET  /metrics   the metrics, for Prometheus

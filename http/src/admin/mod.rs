@@ -28,7 +28,10 @@
 //! **There are no passwords.** A client that reaches the address can end the server, and can read
 //! the request lines of its clients. So the address belongs on the loopback, on a Unix socket, or
 //! on a network that only the operator reaches. A request with an `Origin` is refused with 403,
-//! because it comes from a page in a browser. For a password, [`Admin`] is a handler like any
+//! because it comes from a page in a browser. A request for a host that is neither an address nor
+//! `localhost` is refused with 421, because a page may reach the listener by a name of its own (DNS
+//! rebinding); [`Admin::allowed_hosts`] allows names. The probes of Kubernetes name the address,
+//! and clients of a Unix socket may name any host. For a password, [`Admin`] is a handler like any
 //! other: build a server with it, and put a wrapper around it.
 
 mod admin_server;
