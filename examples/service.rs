@@ -14,9 +14,11 @@ use std::time::Duration;
 
 use clap::Parser;
 use humantime::parse_duration;
+use slog::{Logger, o};
 use straightline::admin::Admin;
 use straightline::{
-    AccessLogFormat, Address, IntoResponse, Networks, Request, Response, StatusCode, sched,
+    AccessLogFormat, Address, IntoResponse, LogLevel, Networks, Request, Response, StatusCode,
+    sched,
 };
 use straightline_examples::{ServerArgs, announce, logger, run};
 
@@ -24,7 +26,7 @@ use straightline_examples::{ServerArgs, announce, logger, run};
 struct Args {
     #[command(flatten)]
     server: ServerArgs,
-    /// Address of the admin listener: metrics, probes, fibers, drain [default: none]
+    /// Address of the admin listener: metrics, probes, fibers, log level, drain [default: none]
     #[arg(long, value_name = "ADDR")]
     admin: Option<Address>,
     /// File of the access log, a line of JSON for each request; - is stdout. SIGHUP opens it again
@@ -90,7 +92,9 @@ fn open(path: &Path) -> io::Result<File> {
 
 fn main() -> ExitCode {
     run("A service with an admin listener.", |args: Args| {
-        let server = args.server.server().logger(logger(slog::Level::Info));
+        let level = LogLevel::new(slog::Level::Info);
+        let logger = Logger::root(level.filter(logger(slog::Level::Trace)), o!());
+        let server = args.server.server().logger(logger);
         let server = server.ready_delay(args.ready_delay).drain_timeout(args.drain_timeout);
         let server = server.proxy_protocol(Networks::new(&args.proxy_protocol)?);
         let server = match args.access_log {
@@ -107,7 +111,8 @@ fn main() -> ExitCode {
         let server = server.build(answer)?;
         announce("http", &server)?;
         // It lives until the end of this function, so also while the server drains.
-        let admin = args.admin.map(|address| Admin::of(&server).start(address)).transpose()?;
+        let start = |address| Admin::of(&server).log_level(&level).start(address);
+        let admin = args.admin.map(start).transpose()?;
         if let Some(admin) = &admin {
             writeln!(io::stdout(), "admin on http://{}", admin.local_addr())?;
         }

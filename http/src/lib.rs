@@ -186,8 +186,8 @@ pub use proto::{Headers, HeadersIter, Limits, ProxyHeaderError, Refusal, Refusal
 pub use server::{Handler, LocalServer, Server, ServerBuilder, Shareable, ShutdownReport};
 pub use signal::ShutdownSignal;
 pub use telemetry::{
-    AccessLogFormat, Counters, Event, FinishedRequest, Latencies, LogObserver, Observer, Outcome,
-    RouteNumbers,
+    AccessLogFormat, Counters, Event, FinishedRequest, Latencies, LogLevel, LogLevelFilter,
+    LogObserver, Observer, Outcome, RouteNumbers,
 };
 
 #[cfg(feature = "_tls")]

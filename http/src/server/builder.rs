@@ -322,7 +322,8 @@ impl ServerBuilder {
 
     /// The logger to which [`LogObserver`] writes the events. It is also the logger of the shards'
     /// fibers ([`sched::logger`](straightline_sched::logger)). Default: none; faults are then told
-    /// on standard error, see [`quiet`](Self::quiet).
+    /// on standard error, see [`quiet`](Self::quiet). [`LogLevel`](crate::LogLevel) is a level for
+    /// it that can change.
     pub fn logger(mut self, logger: Logger) -> Self {
         self.plan.config.logger = Some(logger.clone());
         self.observer(LogObserver::new(logger))

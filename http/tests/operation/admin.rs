@@ -5,12 +5,13 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use slog::{Drain, Level, Logger, Never, OwnedKVList, Record, debug, info, o};
 use straightline::admin::{Admin, AdminServer};
-use straightline::{AllowedHosts, Request, Server, ServerBuilder, sched};
+use straightline::{AllowedHosts, LogLevel, Request, Server, ServerBuilder, sched};
 
 use crate::common::{Answer, Client};
 
@@ -154,4 +155,48 @@ fn a_client_of_a_unix_socket_may_name_any_host() {
     stream.read_to_string(&mut text).expect("an answer");
     assert!(text.starts_with("HTTP/1.1 200 "), "{text}");
     drop(admin);
+}
+
+/// Keeps the texts of the records.
+#[derive(Clone, Debug, Default)]
+struct Kept(Arc<Mutex<Vec<String>>>);
+
+impl Drain for Kept {
+    type Ok = ();
+    type Err = Never;
+
+    fn log(&self, record: &Record<'_>, _: &OwnedKVList) -> Result<(), Never> {
+        self.0.lock().expect("no panic").push(record.msg().to_string());
+        Ok(())
+    }
+}
+
+#[test]
+fn the_level_of_the_log_can_be_changed_and_goes_back() {
+    let (level, kept) = (LogLevel::new(Level::Info), Kept::default());
+    let logger = Logger::root(level.filter(kept.clone()), o!());
+    let server = builder().logger(logger.clone()).build(|_: &mut Request| "hi\n").expect("a port");
+    let admin = Admin::of(&server).log_level(&level).start("127.0.0.1:0").expect("a free port");
+    assert_eq!(ask(&admin, "GET /log-level").text(), "info\n");
+    debug!(logger, "before");
+    assert_eq!(ask(&admin, "PUT /log-level?level=debug").text(), "debug\n");
+    debug!(logger, "meanwhile");
+    let changed = ask(&admin, "PUT /log-level?level=error&seconds=3600");
+    let text = changed.text();
+    assert!(text.starts_with("error for 3") && text.ends_with(" s, then debug\n"), "{text}");
+    info!(logger, "not grave");
+    // A while without length.
+    assert_eq!(ask(&admin, "PUT /log-level?level=error&seconds=0").text(), "debug\n");
+    debug!(logger, "again");
+    assert_eq!(*kept.0.lock().expect("no panic"), ["meanwhile", "again"]);
+
+    for bad in ["", "?level=loud", "?level=debug&seconds=soon"] {
+        let refused = ask(&admin, &format!("PUT /log-level{bad}"));
+        assert_eq!(refused.status, 400, "{bad}");
+        assert!(refused.text().contains("critical, error, warn"));
+    }
+    assert_eq!(ask(&admin, "POST /log-level?level=info").status, 405);
+    assert_eq!(ask(&admin, "GET /log-level").text(), "debug\n");
+    let without = start(&server);
+    assert_eq!(ask(&without, "PUT /log-level?level=info").status, 404);
 }
