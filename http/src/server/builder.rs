@@ -167,7 +167,9 @@ impl ServerBuilder {
     /// If `workers` is 0.
     #[track_caller]
     pub fn workers(mut self, workers: usize) -> Self {
-        self.plan.config.workers = Some(NonZeroUsize::new(workers).expect("at least one worker"));
+        let workers = NonZeroUsize::new(workers);
+        let workers = workers.expect("straightline: `workers(0)`: say 1 or more, or leave it out");
+        self.plan.config.workers = Some(workers);
         self
     }
 
@@ -313,8 +315,8 @@ impl ServerBuilder {
     }
 
     /// When the system probes a silent TCP client, and when it considers the client gone
-    /// (`SO_KEEPALIVE`). Default: a probe after one minute, gone after two ([`Keepalive`]). This is
-    /// useful where no other timeout runs, for example on an upgraded connection. `None`: never.
+    /// (`SO_KEEPALIVE`). Default: a probe after one minute, gone after two ([`Keepalive`]), also on
+    /// an upgraded connection. `None`: never.
     pub fn keepalive(mut self, keepalive: Option<Keepalive>) -> Self {
         self.plan.config.keepalive = keepalive;
         self
@@ -413,10 +415,9 @@ impl ServerBuilder {
     }
 
     /// Without a [`logger`](Self::logger) and an [`observer`](Self::observer), a server tells its
-    /// faults on standard error, such as a fiber that keeps its thread, or clients that were
-    /// refused because there are too many: five lines of each kind in ten seconds, and then how
-    /// many more there were. What clients did wrong is one line a minute. This turns it off, except
-    /// for the panics that the panic hook prints.
+    /// faults on standard error, such as a fiber that keeps its thread: five lines of each kind in
+    /// ten seconds, and then how many more there were. What clients did wrong is one line a minute.
+    /// This turns it off, except for the panics that the panic hook prints.
     ///
     /// ```
     /// use straightline::{Request, Server};
@@ -490,10 +491,9 @@ impl ServerBuilder {
     /// Panics are printed by [`sched::stderr`](straightline_sched::stderr) instead of the panic
     /// hook that is set when the server runs: for the whole process, and for good. std's own hook
     /// writes on the thread that panics, so if no program reads the standard error any more, each
-    /// panic of a handler blocks a thread, and the thread's shard is stuck. Default: no, because a
-    /// panic hook of the program would not be called any more. The output is the same as that of
-    /// std's hook, with a backtrace if `RUST_BACKTRACE` asks for one. A cancel or a timeout is not
-    /// a panic, and prints nothing.
+    /// panic of a handler blocks a thread. Default: no, because a panic hook of the program would
+    /// not be called any more. The output is that of std's hook, with a backtrace if
+    /// `RUST_BACKTRACE` asks for one. A cancel or a timeout is not a panic, and prints nothing.
     pub fn print_panics(mut self) -> Self {
         self.plan.config.prints_panics = true;
         self
