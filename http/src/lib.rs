@@ -172,9 +172,9 @@ pub use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
 
 pub use body_error::BodyError;
 pub use config::{
-    Address, AddressError, AllStuck, Capacity, CapacityLimit, MinRate, NetworkError, Networks,
-    OnDisconnect, OverloadPolicy, PanicPolicy, Peer, Phase, Setting, SettingOrigin, Settings,
-    Timeout, Timeouts,
+    Address, AddressError, AllStuck, AllowedHosts, Capacity, CapacityLimit, MinRate, NetworkError,
+    Networks, OnDisconnect, OverloadPolicy, PanicPolicy, Peer, Phase, Setting, SettingOrigin,
+    Settings, Timeout, Timeouts,
 };
 pub use conn::{ErrorContext, Next};
 pub use control::{ConnectionEnd, Metrics, ServerHandle};
@@ -186,8 +186,8 @@ pub use proto::{Headers, HeadersIter, Limits, ProxyHeaderError, Refusal, Refusal
 pub use server::{Handler, LocalServer, Server, ServerBuilder, Shareable, ShutdownReport};
 pub use signal::ShutdownSignal;
 pub use telemetry::{
-    AccessLogFormat, Counters, Event, FinishedRequest, Latencies, LogObserver, Observer, Outcome,
-    RouteNumbers,
+    AccessLogFormat, Counters, Event, FinishedRequest, Latencies, LogLevel, LogLevelFilter,
+    LogObserver, Observer, Outcome, RouteNumbers,
 };
 
 #[cfg(feature = "_tls")]

@@ -204,7 +204,10 @@ impl ListenOptions {
         address: impl ToSocketAddrs,
         count: usize,
     ) -> io::Result<Vec<BoundTcpListener>> {
-        assert!(count > 0, "a group of no listeners");
+        assert!(
+            count > 0,
+            "straightline: `bind_group` with 0 listeners: ask for one for each thread, at least 1"
+        );
         with_first(&address, |address| self.bind_group_at(address, count))
     }
 

@@ -74,7 +74,10 @@ impl MemoryStream {
     /// If `capacity` is 0.
     #[track_caller]
     pub fn pair(capacity: usize) -> (Self, Self) {
-        assert!(capacity > 0, "a stream without room for a byte");
+        assert!(
+            capacity > 0,
+            "straightline: `MemoryStream::pair(0)`: a stream has room for 1 byte at least"
+        );
         let (one, other) = (Rc::new(Pipe::new(capacity)), Rc::new(Pipe::new(capacity)));
         let stream = |incoming: &Rc<Pipe>, outgoing: &Rc<Pipe>| Self {
             incoming: Rc::clone(incoming),

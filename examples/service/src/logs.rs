@@ -4,36 +4,17 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use slog::{Drain, Level, Logger, o};
+use slog::{Drain, Logger, o};
 use slog_term::{FullFormat, PlainSyncDecorator};
-use straightline::sched;
+use straightline::{LogLevel, sched};
 
-/// The level of the log.
-#[derive(Clone)]
-pub(crate) struct LogLevel(Arc<AtomicUsize>);
-
-impl LogLevel {
-    pub(crate) fn new(level: Level) -> Self {
-        Self(Arc::new(AtomicUsize::new(level.as_usize())))
-    }
-
-    pub(crate) fn set(&self, level: Level) {
-        self.0.store(level.as_usize(), Ordering::Relaxed);
-    }
-
-    /// A log on stderr. The lines go through a queue to a thread of its own, so that a slow reader
-    /// of stderr does not delay the server.
-    pub(crate) fn logger(&self) -> Logger {
-        let Self(level) = self.clone();
-        let log = FullFormat::new(PlainSyncDecorator::new(sched::stderr())).build();
-        let is_wanted = move |record: &slog::Record<'_>| {
-            record.level().as_usize() <= level.load(Ordering::Relaxed)
-        };
-        Logger::root(log.filter(is_wanted).ignore_res(), o!())
-    }
+/// A log on stderr, whose level can be changed. The lines go through a queue to a thread of its own,
+/// so that a slow reader of stderr does not delay the server.
+pub(crate) fn logger(level: &LogLevel) -> Logger {
+    let log = FullFormat::new(PlainSyncDecorator::new(sched::stderr())).build();
+    Logger::root(level.filter(log).ignore_res(), o!())
 }
 
 /// A file that can be opened again under the same name, after another program has moved it.

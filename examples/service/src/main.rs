@@ -22,11 +22,12 @@ use slog::{Logger, error, info, warn};
 use straightline::admin::Admin;
 use straightline::web::middleware;
 use straightline::{
-    AccessLogFormat, Capacity, ErrorContext, Limits, Server, ServerBuilder, Timeouts, sched,
+    AccessLogFormat, Capacity, ErrorContext, Limits, LogLevel, Server, ServerBuilder, Timeouts,
+    sched,
 };
 
 use config::{Config, SETTINGS};
-use logs::{LogLevel, RotatedFile};
+use logs::{RotatedFile, logger};
 use routes::{App, log_failures, router};
 use settings::{Settings, file_of, flags};
 use store::Store;
@@ -49,7 +50,7 @@ fn start(flags: ArgMatches) -> Result<(), Box<dyn Error>> {
         return Ok(());
     }
     let level = LogLevel::new(config.log_level);
-    let log = level.logger();
+    let log = logger(&level);
     let app = Arc::new(open(&config)?);
     let mut server = server(&config).logger(log.clone());
     let mut log_file = None;
@@ -66,13 +67,15 @@ fn start(flags: ArgMatches) -> Result<(), Box<dyn Error>> {
     let lines: Vec<_> = settings.lines().collect();
     let has_files = file_of(&flags).is_some() || settings.origin("token-file").is_some();
     if has_files || log_file.is_some() {
+        let level = level.clone();
         let reload = Reload { flags, settings, level, log: log.clone(), log_file };
         let app = Arc::clone(&app);
         server = server.on_reload(move || reload.run(&app));
     }
     let server = server.build(router(&app))?;
     // It lives until the end of this function, so also while the server drains.
-    let admin = config.admin.map(|address| Admin::of(&server).start(address)).transpose()?;
+    let start = |address| Admin::of(&server).log_level(&level).start(address);
+    let admin = config.admin.map(start).transpose()?;
 
     lines.iter().for_each(|line| info!(log, "{line}"));
     if config.token.is_none() {

@@ -12,10 +12,12 @@ use straightline_sched::sim;
 use straightline_sched::sync::mpsc;
 
 use super::admin_server::AdminServer;
-use crate::config::{Address, AddressError};
+use super::log_level;
+use crate::config::{Address, AddressError, AllowedHosts, Peer};
 use crate::control::{BACKTRACES_MAX, ServerHandle, listing};
 use crate::message::{IntoResponse, Request, Response};
 use crate::server::{Handler, Server};
+use crate::telemetry::LogLevel;
 
 /// What an admin listener answers about a server: see the [module](crate::admin).
 ///
@@ -37,6 +39,8 @@ use crate::server::{Handler, Server};
 pub struct Admin {
     server: ServerHandle,
     settings: Arc<str>,
+    hosts: AllowedHosts,
+    log_level: Option<LogLevel>,
     /// A listing is being made. There is one at a time, because each has a thread.
     is_listing: Arc<AtomicBool>,
 }
@@ -54,7 +58,54 @@ impl Admin {
     /// ```
     pub fn of(server: &Server) -> Self {
         let settings = server.settings().to_string().into();
-        Self { server: server.handle(), settings, is_listing: Arc::default() }
+        Self {
+            server: server.handle(),
+            settings,
+            hosts: AllowedHosts::default(),
+            log_level: None,
+            is_listing: Arc::default(),
+        }
+    }
+
+    /// The level of the program's log, which `PUT /log-level` changes: a [`LogLevel`] whose
+    /// [`filter`](LogLevel::filter) the program's logger has. Default: none, and `/log-level` is a
+    /// 404. Not a yield point.
+    ///
+    /// ```
+    /// use slog::{Discard, Level, Logger, o};
+    /// use straightline::admin::Admin;
+    /// use straightline::{LogLevel, Request, Server};
+    ///
+    /// let level = LogLevel::new(Level::Info);
+    /// let logger = Logger::root(level.filter(Discard), o!());
+    /// let server = Server::builder().bind("127.0.0.1:0").logger(logger);
+    /// let server = server.build(|_: &mut Request| "hello\n")?;
+    /// let admin = Admin::of(&server).log_level(&level);
+    /// # std::io::Result::Ok(())
+    /// ```
+    #[must_use]
+    pub fn log_level(mut self, level: &LogLevel) -> Self {
+        self.log_level = Some(level.clone());
+        self
+    }
+
+    /// The hosts that it answers to, besides addresses and `localhost`: the names by which the
+    /// monitoring reaches it, if it does so by names. A request for another host gets a 421,
+    /// because it may come from a page whose name resolves to this address (DNS rebinding). Clients
+    /// of a Unix socket may name any host. Not a yield point.
+    ///
+    /// ```
+    /// use straightline::admin::Admin;
+    /// use straightline::{AllowedHosts, Request, Server};
+    ///
+    /// let server = Server::builder().bind("127.0.0.1:0").build(|_: &mut Request| "hello\n")?;
+    /// let admin = Admin::of(&server).allowed_hosts(AllowedHosts::new(["app.internal"]));
+    /// # std::io::Result::Ok(())
+    /// ```
+    #[must_use]
+    pub fn allowed_hosts(mut self, hosts: AllowedHosts) -> Self {
+        self.hosts = hosts;
+        self
     }
 
     /// Starts the listener, on a thread of its own. It ends when the result is dropped.
@@ -83,10 +134,14 @@ impl Admin {
     }
 
     fn answer(&self, request: &Request) -> Response {
+        if *request.peer() != Peer::Unix && !self.hosts.allows(request.host()) {
+            return (StatusCode::MISDIRECTED_REQUEST, UNKNOWN_HOST).into_response();
+        }
         let allowed: &[Method] = match request.path() {
             "/" | "/metrics" | "/healthz" | "/readyz" | "/fibers" | "/settings" => {
                 &[Method::GET, Method::HEAD]
             }
+            "/log-level" => &[Method::GET, Method::HEAD, Method::PUT],
             "/drain" => &[Method::POST],
             _ => return StatusCode::NOT_FOUND.into_response(),
         };
@@ -105,6 +160,7 @@ impl Admin {
             "/healthz" | "/readyz" => self.health(),
             "/fibers" => self.fibers(request.query().unwrap_or_default()),
             "/settings" => self.settings.to_string().into_response(),
+            "/log-level" => log_level::answer(self.log_level.as_ref(), request),
             "/drain" => {
                 // A second call would force-close the connections.
                 if self.server.is_ready() {
@@ -167,12 +223,19 @@ fn unavailable(text: &'static str) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
 }
 
+const UNKNOWN_HOST: &str = "\
+the admin listener answers to IP addresses, to localhost, and to the names that the program allows \
+with Admin::allowed_hosts
+";
+
 const PATHS: &str = "\
 GET  /metrics   the metrics, for Prometheus
 GET  /healthz   200 if a thread answers
 GET  /readyz    200 if a thread answers, until a shutdown begins
 GET  /fibers    all fibers; ?backtraces=N adds backtraces
 GET  /settings  the settings
+GET  /log-level the level of the log
+PUT  /log-level ?level=L changes it; &seconds=N for a while only
 POST /drain     begins a shutdown
 ";
 

@@ -12,12 +12,16 @@ use ureq::{Error, ProxyProtocol, Timeout};
 use super::client_tls::ClientTls;
 use super::connect_error::ConnectError;
 use super::pool::Stream;
+use super::refused_address::RefusedAddress;
 use super::route::{Families, Route, without_brackets};
 use super::tunnel;
+use crate::config::Networks;
 
 /// What all connections of a client have in common.
 pub(super) struct Dialer {
     pub(super) tls: ClientTls,
+    /// Servers with such an address are not called.
+    pub(super) refused: Networks,
 }
 
 impl Dialer {
@@ -29,11 +33,19 @@ impl Dialer {
             ClientTls::check()?;
         }
         let Some(proxy) = route.proxy() else {
-            let stream = Box::new(connect(route.host(), route.port(), route)?);
+            let stream = Box::new(connect(route.host(), route.port(), route, &self.refused)?);
             return self.encrypted(route, stream);
         };
+        // The proxy resolves names, so a name is not checked here.
+        if let Ok(address) = route.host().parse()
+            && self.refused.contains(address)
+        {
+            return Err(RefusedAddress::of(&route.host_and_port(), address));
+        }
         let host = without_brackets(proxy.host());
-        let mut stream: Stream = Box::new(connect(host, proxy.port(), route)?);
+        // The program has chosen the proxy, wherever it is.
+        let proxied = connect(host, proxy.port(), route, &Networks::default())?;
+        let mut stream: Stream = Box::new(proxied);
         if proxy.protocol() == ProxyProtocol::Https {
             stream = self.tls.over(host, stream)?;
         }
@@ -62,7 +74,7 @@ pub(super) fn in_time<T>(
     deadline(time, open).unwrap_or(Err(Error::Timeout(reason)))
 }
 
-fn connect(host: &str, port: u16, route: &Route) -> Result<TcpStream, Error> {
+fn connect(host: &str, port: u16, route: &Route, refused: &Networks) -> Result<TcpStream, Error> {
     let failed = |error| ConnectError::of(format!("{host}:{port}"), error);
     let is_wanted = |address: &SocketAddr| match route.families() {
         Families::Both => true,
@@ -70,7 +82,14 @@ fn connect(host: &str, port: u16, route: &Route) -> Result<TcpStream, Error> {
         Families::Ipv6 => address.is_ipv6(),
     };
     let found = lookup_host((host, port)).map_err(failed)?;
-    let addresses: Vec<_> = found.filter(is_wanted).collect();
+    let mut addresses: Vec<_> = found.filter(is_wanted).collect();
+    // What is connected to is what was checked: the name is not looked up again.
+    if let Some(first) = addresses.first().map(SocketAddr::ip) {
+        addresses.retain(|address| !refused.contains(address.ip()));
+        if addresses.is_empty() {
+            return Err(RefusedAddress::of(&format!("{host}:{port}"), first));
+        }
+    }
     if addresses.is_empty() {
         let text = "the name has no address of the family that is set";
         return Err(failed(io::Error::new(io::ErrorKind::NotFound, text)));

@@ -14,6 +14,7 @@ use super::client_tls::ClientTls;
 use super::connector::{NoResolver, ShardConnector};
 use super::dialer::Dialer;
 use super::pools::PoolKey;
+use crate::config::Networks;
 
 /// An HTTP client for fibers: an [`Agent`] of `ureq`, to which it dereferences, so all its methods
 /// are there. The page of the [module](super) says what is different.
@@ -73,6 +74,7 @@ pub struct ClientBuilder {
     config: ConfigBuilder<AgentScope>,
     limits: ClientLimits,
     tls: ClientTls,
+    refused: Networks,
 }
 
 impl Client {
@@ -90,7 +92,12 @@ impl Client {
             .max_response_header_size(HEAD_BYTES_MAX)
             .input_buffer_size(BUFFER_BYTES)
             .output_buffer_size(BUFFER_BYTES);
-        ClientBuilder { config, limits: ClientLimits::default(), tls: ClientTls::default() }
+        ClientBuilder {
+            config,
+            limits: ClientLimits::default(),
+            tls: ClientTls::default(),
+            refused: Networks::default(),
+        }
     }
 }
 
@@ -108,6 +115,31 @@ impl ClientBuilder {
     /// The bounds of the connections. Default: [`ClientLimits::default`]. Not a yield point.
     pub fn limits(mut self, limits: ClientLimits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// Networks whose servers the client does not call: a call is a [`RefusedAddress`] error then.
+    /// For a client that calls what users have named
+    /// ([`Networks::not_public`]), so that they cannot make it call servers that only this machine
+    /// reaches. Default: none. Not a yield point.
+    ///
+    /// The addresses are checked behind the look-up of the name, and are the ones that the client
+    /// then connects to, so a name cannot change in between. Each redirect is checked as the first
+    /// request is. Of a name with several addresses, those that are not refused are taken. A
+    /// [proxy](Self::proxy) may have any address. Behind one, addresses in URLs are checked, but no
+    /// names, because the proxy looks them up.
+    ///
+    /// ```
+    /// use straightline::Networks;
+    /// use straightline::client::Client;
+    ///
+    /// let client = Client::builder().refuse(Networks::not_public()).build();
+    /// # drop(client);
+    /// ```
+    ///
+    /// [`RefusedAddress`]: super::RefusedAddress
+    pub fn refuse(mut self, networks: Networks) -> Self {
+        self.refused = networks;
         self
     }
 
@@ -130,7 +162,7 @@ impl ClientBuilder {
     /// The client. Not a yield point.
     pub fn build(self) -> Client {
         let config = self.config.max_idle_connections(0).max_idle_connections_per_host(0).build();
-        let dialer = Dialer { tls: self.tls };
+        let dialer = Dialer { tls: self.tls, refused: self.refused };
         let connector = ShardConnector::new(PoolKey::new(self.limits), dialer);
         Client { agent: Agent::with_parts(config, connector, NoResolver) }
     }

@@ -43,6 +43,8 @@
 //!   redirect are read and forgotten. A server that sends them for ever is bounded by the deadline
 //!   alone.
 //! - **Redirects.** Ten, without the `Authorization` field.
+//! - **Addresses.** Any, also of this machine and of private networks. A client for URLs that users
+//!   have named should [refuse](ClientBuilder::refuse) those.
 //! - **Proxies.** Only if the program [sets](ClientBuilder::proxy) one. `http://` too goes through
 //!   a tunnel (CONNECT).
 //! - **TLS.** With the feature `tls` or `tls-aws-lc`. Without them a call with `https` is an error
@@ -69,6 +71,7 @@ mod hedge;
 mod http_client;
 mod pool;
 mod pools;
+mod refused_address;
 mod replay;
 mod retry;
 mod retry_budget;
@@ -81,6 +84,7 @@ pub use client_limits::ClientLimits;
 pub use connect_error::ConnectError;
 pub use hedge::Hedge;
 pub use http_client::{Client, ClientBuilder};
+pub use refused_address::RefusedAddress;
 pub use retry::Retry;
 pub use retry_budget::RetryBudget;
 pub use ureq;

@@ -7,6 +7,7 @@ use straightline_sched::system_time;
 use ureq::Error;
 
 use super::connect_error::ConnectError;
+use super::refused_address::RefusedAddress;
 
 /// Whether another attempt may help; for [`Retry`](super::Retry).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +28,7 @@ impl Verdict {
     /// | no [connection](ConnectError) to the server | another attempt | another attempt |
     /// | a connection that broke, a timeout | another attempt | final |
     /// | the status 429, 502, 503, 504 | another attempt | final |
+    /// | an address that the client [refuses](RefusedAddress) | final | final |
     /// | any other status or error | final | final |
     ///
     /// The idempotent methods are those of RFC 9110 section 9.2.2. If the response has a
@@ -52,6 +54,7 @@ impl Verdict {
         match outcome {
             Err(error) if ConnectError::is_cause_of(error) => Self::Retry,
             _ if !method.is_idempotent() => Self::Done,
+            Err(error) if RefusedAddress::is_cause_of(error) => Self::Done,
             Err(Error::Io(_) | Error::Timeout(_)) => Self::Retry,
             Err(_) => Self::Done,
             Ok(response) if !is_temporary(response.status()) => Self::Done,
@@ -86,6 +89,7 @@ fn retry_after<B>(response: &Response<B>) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use std::io;
+    use std::net::Ipv4Addr;
     use std::time::UNIX_EPOCH;
 
     use straightline_sched::sim;
@@ -116,6 +120,7 @@ mod tests {
             (Err(Error::Timeout(Timeout::Connect)), Retry, Retry),
             (Err(Error::Timeout(Timeout::RecvResponse)), Retry, Done),
             (Err(io_error()), Retry, Done),
+            (Err(RefusedAddress::of("a:80", Ipv4Addr::LOCALHOST.into())), Done, Done),
             (Err(Error::TooManyRedirects), Done, Done),
             (answered(200, ""), Done, Done),
             (answered(500, ""), Done, Done),

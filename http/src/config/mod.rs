@@ -4,6 +4,7 @@
 //! machine: `descriptors` and `memory_limit` ask the system for it.
 
 mod address;
+mod allowed_hosts;
 mod capacity;
 mod descriptors;
 mod memory_limit;
@@ -15,6 +16,7 @@ mod settings;
 mod timeouts;
 
 pub use address::{Address, AddressError, Peer};
+pub use allowed_hosts::AllowedHosts;
 pub use capacity::{Capacity, CapacityLimit, OverloadPolicy};
 pub(crate) use descriptors::{Descriptors, connections_for, raise_limit};
 pub use networks::{NetworkError, Networks};

@@ -75,6 +75,33 @@ impl Networks {
         Self { networks: [v4, v6].into(), has_unix: true }
     }
 
+    /// All addresses that are not on the public internet: of this machine, of private networks, of
+    /// the link, of groups, and those that are reserved, meant for documentation, or that stand for
+    /// an address of IPv4 (6to4, Teredo, NAT64). After the registries of special addresses (RFC
+    /// 6890); of IPv6 all but global unicast. Not a yield point.
+    ///
+    /// ```
+    /// use straightline::Networks;
+    ///
+    /// let inner = Networks::not_public();
+    /// for address in ["127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "::ffff:10.0.0.1"] {
+    ///     assert!(inner.contains(address.parse().unwrap()));
+    /// }
+    /// assert!(!inner.contains("9.9.9.9".parse().unwrap()));
+    /// assert!(!inner.contains("2606:4700::1111".parse().unwrap()));
+    /// ```
+    pub fn not_public() -> Self {
+        let networks = NOT_PUBLIC_4.iter().map(|&([a, b, c, d], prefix)| {
+            let address = IpAddr::V4(Ipv4Addr::new(a, b, c, d));
+            Network { address, prefix }
+        });
+        let of_ipv6 = NOT_PUBLIC_6.iter().map(|&([a, b], prefix)| {
+            let address = IpAddr::V6(Ipv6Addr::new(a, b, 0, 0, 0, 0, 0, 0));
+            Network { address, prefix }
+        });
+        Self { networks: networks.chain(of_ipv6).collect(), has_unix: true }
+    }
+
     /// Whether the address belongs to one of the networks. Not a yield point.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
@@ -137,6 +164,37 @@ impl Network {
         address.is_ipv4() == self.address.is_ipv4() && masked(address, self.prefix) == self.address
     }
 }
+
+/// The special addresses of IPv4, as the IANA registers them.
+const NOT_PUBLIC_4: [([u8; 4], u8); 15] = [
+    ([0, 0, 0, 0], 8),
+    ([10, 0, 0, 0], 8),
+    ([100, 64, 0, 0], 10),
+    ([127, 0, 0, 0], 8),
+    ([169, 254, 0, 0], 16),
+    ([172, 16, 0, 0], 12),
+    ([192, 0, 0, 0], 24),
+    ([192, 0, 2, 0], 24),
+    ([192, 88, 99, 0], 24),
+    ([192, 168, 0, 0], 16),
+    ([198, 18, 0, 0], 15),
+    ([198, 51, 100, 0], 24),
+    ([203, 0, 113, 0], 24),
+    ([224, 0, 0, 0], 4),
+    ([240, 0, 0, 0], 4),
+];
+
+/// What is not global unicast (2000::/3) in IPv6, and in it: protocols of the IETF with Teredo,
+/// documentation, and 6to4. By the first two groups.
+const NOT_PUBLIC_6: [([u16; 2], u8); 7] = [
+    ([0, 0], 3),
+    ([0x4000, 0], 2),
+    ([0x8000, 0], 1),
+    ([0x2001, 0], 23),
+    ([0x2001, 0xdb8], 32),
+    ([0x2002, 0], 16),
+    ([0x3fff, 0], 20),
+];
 
 /// The address without the bits behind the prefix.
 fn masked(address: IpAddr, prefix: u8) -> IpAddr {
@@ -213,6 +271,34 @@ mod tests {
             let error = Networks::new([text]).expect_err(text).to_string();
             assert!(error.contains(reason), "{text:?}: {error}");
         }
+    }
+
+    #[test]
+    fn what_is_not_public_is_known() {
+        let inner = Networks::not_public();
+        let has = |address: &str| inner.contains(address.parse().expect(address));
+        for address in "0.0.0.0 0.1.2.3 10.255.255.255 100.64.0.1 100.127.255.255 127.1.2.3 \
+                        169.254.169.254 172.16.0.1 172.31.255.255 192.0.0.8 192.0.2.1 192.168.1.1 \
+                        198.19.0.1 198.51.100.1 203.0.113.1 224.0.0.1 240.0.0.1 255.255.255.255 \
+                        :: ::1 ::127.0.0.1 ::ffff:127.0.0.1 ::ffff:10.0.0.1 64:ff9b::7f00:1 \
+                        64:ff9b:1::1 100::1 2001::1 2001:1ff:: 2001:db8::1 2002:7f00:1::1 3fff::1 \
+                        4000::1 5f00::1 fc00::1 fd12::1 fe80::1 fec0::1 ff02::1"
+            .split_ascii_whitespace()
+        {
+            assert!(has(address), "{address}");
+        }
+        for address in "1.1.1.1 9.255.255.255 11.0.0.0 100.63.255.255 100.128.0.0 126.255.255.255 \
+                        128.0.0.0 172.15.255.255 172.32.0.0 192.167.255.255 192.169.0.0 \
+                        198.17.255.255 198.20.0.0 223.255.255.255 ::ffff:1.1.1.1 2000::1 \
+                        2001:200::1 2001:4860:4860::8888 2003::1 2606:4700::1111 2a00::1 3ffe::1"
+            .split_ascii_whitespace()
+        {
+            assert!(!has(address), "{address}");
+        }
+        // As they would be written.
+        let text = inner.to_string();
+        let parsed = Networks::new(text.split(' ')).expect("networks");
+        assert_eq!(parsed, inner);
     }
 
     quickcheck! {

@@ -81,6 +81,7 @@ impl Settings {
             all_stuck,
             replacements,
             stack_bytes,
+            stack_usage,
             driver: _,
             send_buffer,
             receive_buffer,
@@ -103,6 +104,7 @@ impl Settings {
         }
         list.put_as("workers", workers.to_string(), chosen_workers.is_some());
         list.put("stack_bytes", stack_bytes, &default.stack_bytes);
+        list.put("stack_usage", stack_usage, &default.stack_usage);
         list.put_driver(config);
         list.put_limits(limits);
         list.put_timeouts(timeouts);

@@ -164,13 +164,16 @@ fn respond_streamed(
     let written = catch_unwind(AssertUnwindSafe(|| {
         pacing.hold(|| write(request, &mut BodyWriter::to_client(&mut body)))
     }));
+    let unread = unread_body(connection, request);
+    if !is_skippable(connection, unread) {
+        body.close();
+    }
     let failure = match written {
         Ok(Ok(Ok(()))) => body.finish().err().map(Failure::Error),
         Ok(Ok(Err(error))) => Some(Failure::Error(error)),
         Ok(Err(DeadlineExceeded)) => Some(Failure::Cancelled),
         Err(payload) => Some(Failure::Panic(payload)),
     };
-    let unread = unread_body(connection, request);
     if let Some(failure) = failure {
         return end_failed(connection, request, unread, &mut body, failure);
     }

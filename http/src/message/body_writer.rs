@@ -132,7 +132,12 @@ impl<'w> BodyWriter<'w> {
 
     /// Copies everything that `reader` returns.
     pub(crate) fn copy_from(&mut self, reader: &mut dyn Read) -> io::Result<()> {
-        let mut buffer = vec![0; COPY_BYTES];
+        // If memory is short, smaller pieces are better than no response.
+        let has_room = match &self.sink {
+            Sink::Client(client) => client.try_hold(COPY_BYTES),
+            Sink::Writer(_) => true,
+        };
+        let mut buffer = vec![0; if has_room { COPY_BYTES } else { COPY_BYTES_SHORT }];
         loop {
             match reader.read(&mut buffer) {
                 Ok(0) => return Ok(()),
@@ -286,3 +291,6 @@ impl fmt::Debug for BodyWriter<'_> {
 /// How many bytes of a reader or a file are copied at a time. Arbitrary: system calls hardly count
 /// at this size.
 const COPY_BYTES: usize = 64 * 1024;
+
+/// The same if the server is short of memory. Arbitrary: as much as a page.
+const COPY_BYTES_SHORT: usize = 4 * 1024;

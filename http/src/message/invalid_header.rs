@@ -73,6 +73,6 @@ pub(crate) fn allowed(
 pub(crate) fn expect_valid<T>(result: Result<T, InvalidHeader>) -> T {
     match result {
         Ok(value) => value,
-        Err(error) => panic!("{error}"),
+        Err(error) => panic!("straightline: {error}"),
     }
 }

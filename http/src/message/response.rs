@@ -106,8 +106,8 @@ impl Response {
         Self::of(ResponseBody::stream(write))
     }
 
-    /// A response (200) whose body is read from `reader` to its end, as a [`stream`](Self::stream)
-    /// could do.
+    /// A response (200) whose body is read from `reader` to its end, 64 KiB at a time, as a
+    /// [`stream`](Self::stream) could do.
     ///
     /// ```
     /// use std::io;
@@ -205,7 +205,7 @@ impl Response {
     /// ```
     #[track_caller]
     pub fn content_length(mut self, bytes: u64) -> Self {
-        assert!(self.body.announce(bytes), "the length of this body is already known");
+        self.body.announce(bytes);
         self
     }
 
@@ -219,7 +219,7 @@ impl Response {
     pub fn content_type(mut self, content_type: &'static str) -> Self {
         assert!(
             HeaderValue::from_str(content_type).is_ok(),
-            "not a header value: {content_type:?}"
+            "straightline: {content_type:?} is no content type: no header value has such bytes"
         );
         self.remove_header(header::CONTENT_TYPE);
         self.head.content_type = Some(content_type);

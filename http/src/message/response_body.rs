@@ -252,12 +252,23 @@ impl ResponseBody {
         }
     }
 
-    /// Announces the length of a streamed body; false if it is known already.
-    pub(crate) fn announce(&mut self, bytes: u64) -> bool {
-        let Kind::Streamed(streamed) = &mut self.0 else { return false };
-        let Streamed::Writer(length, _) = &mut **streamed else { return false };
-        *length = Some(bytes);
-        true
+    /// Announces the length of a streamed body.
+    ///
+    /// # Panics
+    ///
+    /// If it is known already.
+    #[track_caller]
+    pub(crate) fn announce(&mut self, bytes: u64) {
+        if let Kind::Streamed(streamed) = &mut self.0
+            && let Streamed::Writer(length, _) = &mut **streamed
+        {
+            *length = Some(bytes);
+            return;
+        }
+        panic!(
+            "straightline: `content_length` of a response whose body has a length: it is for \
+             `Response::stream` and `reader`"
+        );
     }
 }
 

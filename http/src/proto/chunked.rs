@@ -339,7 +339,7 @@ const OF_THE_MESSAGE: [&[u8]; 3] = [b"content-length", b"transfer-encoding", b"h
 
 /// Other fields that must be known before the body is handled. If a client sends one as a trailer,
 /// it is ignored.
-const OF_THE_HEAD: [&[u8]; 40] = [
+const OF_THE_HEAD: [&[u8]; 50] = [
     // About the connection.
     b"connection",
     b"keep-alive",
@@ -355,6 +355,16 @@ const OF_THE_HEAD: [&[u8]; 40] = [
     b"x-forwarded-for",
     b"x-forwarded-host",
     b"x-forwarded-proto",
+    b"x-real-ip",
+    b"x-client-ip",
+    b"client-ip",
+    b"x-cluster-client-ip",
+    b"x-original-forwarded-for",
+    b"true-client-ip",
+    b"cf-connecting-ip",
+    b"cf-connecting-ipv6",
+    b"cf-pseudo-ipv4",
+    b"fastly-client-ip",
     // About the handling of the request.
     b"cache-control",
     b"expect",

@@ -1,8 +1,10 @@
 //! The fields in which the proxy names its client: `Forwarded` (RFC 7239), and `X-Forwarded-For`,
-//! `-Proto` and `-Host`, which more programs read.
+//! `-Proto` and `-Host` and `X-Real-IP`, which more programs read.
 //!
-//! What a client writes into them itself may be a lie, so the proxy replaces it. Only from proxies
-//! that the program trusts the fields are passed on, and extended.
+//! What a client writes into them itself may be a lie, so the proxy replaces it. The same holds for
+//! the fields of other proxies and of networks for content, such as `CF-Connecting-IP`: the proxy
+//! removes those. Only from proxies that the program trusts all of them are passed on, and those
+//! that are lists are extended.
 
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
@@ -12,8 +14,17 @@ use crate::message::Request;
 
 /// What a proxy tells its upstreams about its clients.
 ///
-/// Fields of other names, such as `X-Real-IP`, are passed on as the client has sent them: an
-/// upstream that believes them believes the client.
+/// | field of the request | from a client | from a trusted proxy |
+/// |---|---|---|
+/// | `Forwarded`, `X-Forwarded-For` | replaced | extended by the address of that proxy |
+/// | `X-Forwarded-Host`, `X-Forwarded-Proto`, `X-Real-IP` | replaced | passed on |
+/// | any other `X-Forwarded-*`, such as `-Port`, `-Prefix` and `-Server` | removed | passed on |
+/// | those below | removed | passed on |
+///
+/// The last row is for `X-Client-IP`, `Client-IP`, `X-Cluster-Client-IP`,
+/// `X-Original-Forwarded-For`, `True-Client-IP`, `CF-Connecting-IP`, `CF-Connecting-IPv6`,
+/// `CF-Pseudo-IPv4` and `Fastly-Client-IP`. Names with underscores count as those with hyphens. A
+/// private name that is in no row is passed on: an upstream that believes it believes the client.
 ///
 /// ```
 /// use straightline::Networks;
@@ -54,34 +65,40 @@ impl ForwardedPolicy {
         Self { kind: Kind::Untouched }
     }
 
-    /// Whether a field of the client that names a client is not passed on as it is.
-    pub(super) fn replaces(&self, name: &str) -> bool {
-        if matches!(self.kind, Kind::Untouched) {
-            return false;
-        }
-        // Programs behind CGI and its heirs cannot tell `X_Forwarded_For` from `X-Forwarded-For`.
-        let is = |other: &str| {
-            let same = |(a, b): (u8, u8)| a.eq_ignore_ascii_case(&b) || (a, b) == (b'_', b'-');
-            name.bytes().zip(other.bytes()).all(same)
-        };
-        match name.len() {
-            9 => is(FORWARDED),
-            15 => is("X-Forwarded-For"),
-            16 => is("X-Forwarded-Host"),
-            17 => is("X-Forwarded-Proto"),
-            _ => false,
+    /// Whether it believes what that client says about another one.
+    pub(super) fn trusts(&self, client: &Peer) -> bool {
+        match &self.kind {
+            Kind::Untouched | Kind::Written(None) => false,
+            Kind::Written(Some(trusted)) => trusted.contains_peer(client),
         }
     }
 
+    /// Whether a field of a client, which is trusted or not, is not passed on as it is.
+    pub(super) fn replaces(&self, name: &str, is_trusted: bool) -> bool {
+        if matches!(self.kind, Kind::Untouched) {
+            return false;
+        }
+        // All names begin with one of these, and most fields do not.
+        let first = name.as_bytes().first().map(u8::to_ascii_lowercase);
+        if name.len() < SHORTEST || !matches!(first, Some(b'x' | b'f' | b'c' | b't')) {
+            return false;
+        }
+        if WRITTEN.iter().any(|written| is_same(name, written)) {
+            return true;
+        }
+        let is_x_forwarded = name.get(..X_FORWARDED.len()).is_some_and(|x| is_same(x, X_FORWARDED));
+        !is_trusted && (is_x_forwarded || REMOVED.iter().any(|removed| is_same(name, removed)))
+    }
+
     /// Appends the fields for this request.
-    pub(super) fn put(&self, out: &mut Vec<u8>, request: &Request) {
-        let Kind::Written(trusted) = &self.kind else { return };
+    pub(super) fn put(&self, out: &mut Vec<u8>, request: &Request, is_trusted: bool) {
+        if matches!(self.kind, Kind::Untouched) {
+            return;
+        }
         let address = match request.peer() {
             Peer::Tcp(address) => Some(*address),
             Peer::Unix | Peer::Named(_) => None,
         };
-        let is_trusted =
-            trusted.as_ref().is_some_and(|trusted| trusted.contains_peer(request.peer()));
         let scheme = if is_secure(request) { "https" } else { "http" };
         let host = request.host().unwrap_or_default();
 
@@ -94,7 +111,7 @@ impl ForwardedPolicy {
             Some(address) => put(out, format_args!("{}\r\n", address.ip().to_canonical())),
             None => out.extend_from_slice(b"unknown\r\n"),
         }
-        // These two are about the request of the outermost client: a trusted proxy knows them.
+        // These are about the request of the outermost client: a trusted proxy knows them.
         let is_passed_on = is_trusted && pass_on(out, request, "X-Forwarded-Host");
         if !is_passed_on && !host.is_empty() {
             out.extend_from_slice(b"X-Forwarded-Host: ");
@@ -106,7 +123,20 @@ impl ForwardedPolicy {
             out.extend_from_slice(scheme.as_bytes());
             out.extend_from_slice(b"\r\n");
         }
+        // Without a word of a trusted proxy, its client is unknown.
+        if is_trusted {
+            pass_on(out, request, X_REAL_IP);
+        } else if let Some(address) = address {
+            put(out, format_args!("{X_REAL_IP}: {}\r\n", address.ip().to_canonical()));
+        }
     }
+}
+
+/// Whether the names are the same for a program behind CGI or its heirs, which cannot tell
+/// `X_Forwarded_For` from `X-Forwarded-For`.
+fn is_same(name: &str, known: &str) -> bool {
+    let same = |(a, b): (u8, u8)| a.eq_ignore_ascii_case(&b) || (a, b) == (b'_', b'-');
+    name.len() == known.len() && name.bytes().zip(known.bytes()).all(same)
 }
 
 impl Default for ForwardedPolicy {
@@ -172,6 +202,28 @@ fn is_secure(_: &Request) -> bool {
 }
 
 const FORWARDED: &str = "Forwarded";
+const X_REAL_IP: &str = "X-Real-IP";
+const X_FORWARDED: &str = "X-Forwarded-";
+
+/// The fields that the proxy writes.
+const WRITTEN: [&str; 5] =
+    [FORWARDED, "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", X_REAL_IP];
+
+/// The fields in which other proxies name a client, besides `X-Forwarded-*`.
+const REMOVED: [&str; 9] = [
+    "X-Client-IP",
+    "Client-IP",
+    "X-Cluster-Client-IP",
+    "X-Original-Forwarded-For",
+    "True-Client-IP",
+    "CF-Connecting-IP",
+    "CF-Connecting-IPv6",
+    "CF-Pseudo-IPv4",
+    "Fastly-Client-IP",
+];
+
+/// The length of the shortest of these names.
+const SHORTEST: usize = FORWARDED.len();
 
 #[cfg(test)]
 mod tests {
@@ -187,7 +239,8 @@ mod tests {
             request = request.append(*name, *value);
         }
         let mut out = Vec::new();
-        policy.put(&mut out, &request.build().expect("a request"));
+        let request = request.build().expect("a request");
+        policy.put(&mut out, &request, policy.trusts(request.peer()));
         String::from_utf8(out).expect("text")
     }
 
@@ -198,7 +251,7 @@ mod tests {
             written(&ForwardedPolicy::replace(), "192.0.2.1:5", &said),
             "Forwarded: for=192.0.2.1;host=\"a.example:80\";proto=http\r\n\
              X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Host: a.example:80\r\n\
-             X-Forwarded-Proto: http\r\n"
+             X-Forwarded-Proto: http\r\nX-Real-IP: 192.0.2.1\r\n"
         );
         let ipv6 = written(&ForwardedPolicy::replace(), "[2001:db8::1]:5", &[]);
         assert!(ipv6.contains("for=\"[2001:db8::1]\";"), "{ipv6}");
@@ -206,12 +259,29 @@ mod tests {
         let named = written(&ForwardedPolicy::replace(), "none", &said);
         assert!(named.starts_with("Forwarded: for=unknown;"), "{named}");
         assert!(named.contains("X-Forwarded-For: unknown\r\n"), "{named}");
-        for name in ["forwarded", "X-FORWARDED-FOR", "x-forwarded-host", "x-forwarded-proto"] {
-            assert!(ForwardedPolicy::replace().replaces(name));
-            assert!(!ForwardedPolicy::untouched().replaces(name));
-        }
-        assert!(!ForwardedPolicy::replace().replaces("x-real-ip"));
+        assert!(!named.contains("X-Real-IP"), "{named}");
         assert_eq!(written(&ForwardedPolicy::untouched(), "192.0.2.1:5", &said), "");
+    }
+
+    #[test]
+    fn fields_that_name_a_client_are_passed_on_only_from_a_trusted_proxy() {
+        let policy = ForwardedPolicy::replace();
+        for name in WRITTEN {
+            assert!(policy.replaces(name, false) && policy.replaces(name, true), "{name}");
+        }
+        for name in REMOVED.into_iter().chain(["X-Forwarded-Port", "x-forwarded-", "X_Forwarded_Y"])
+        {
+            assert!(policy.replaces(name, false) && !policy.replaces(name, true), "{name}");
+        }
+        for name in WRITTEN.into_iter().chain(REMOVED) {
+            let (lower, under) = (name.to_lowercase(), name.replace('-', "_"));
+            assert!(policy.replaces(&lower, false) && policy.replaces(&under, false), "{name}");
+            assert!(!ForwardedPolicy::untouched().replaces(name, false), "{name}");
+        }
+        let others = ["accept", "cookie", "x-forwarde", "x-request-id", "forwarded2", "cf-ray"];
+        for name in others.into_iter().chain(["client-i", "true-client-ipx", "x-forwarded\u{e9}"]) {
+            assert!(!policy.replaces(name, false), "{name}");
+        }
     }
 
     #[test]
@@ -222,12 +292,14 @@ mod tests {
             ("x-forwarded-for", "192.0.2.7"),
             ("x-forwarded-for", "10.0.0.9"),
             ("x-forwarded-proto", "https"),
+            ("x-real-ip", "192.0.2.7"),
         ];
         assert_eq!(
             written(&policy, "10.0.0.1:5", &said),
             "Forwarded: for=192.0.2.7, for=10.0.0.1;host=\"a.example:80\";proto=http\r\n\
              X-Forwarded-For: 192.0.2.7, 10.0.0.9, 10.0.0.1\r\n\
-             X-Forwarded-Host: a.example:80\r\nX-Forwarded-Proto: https\r\n"
+             X-Forwarded-Host: a.example:80\r\nX-Forwarded-Proto: https\r\n\
+             X-Real-IP: 192.0.2.7\r\n"
         );
         let other = written(&policy, "192.0.2.1:5", &said);
         assert!(other.contains("X-Forwarded-For: 192.0.2.1\r\n"), "{other}");

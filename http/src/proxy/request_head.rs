@@ -50,11 +50,12 @@ impl HeadPolicy {
         self.put_host(out, request, parts.upstream);
         let headers = request.headers();
         let connection = ConnectionNames::of(headers);
+        let is_trusted = self.forwarded.trusts(request.peer());
         let hops = (*request.method() == Method::OPTIONS).then(|| max_forwards(request)).flatten();
         for (name, value) in headers {
             if is_made_anew(name)
                 || connection.has(name)
-                || self.forwarded.replaces(name)
+                || self.forwarded.replaces(name, is_trusted)
                 || (hops.is_some() && name.eq_ignore_ascii_case(MAX_FORWARDS))
             {
                 continue;
@@ -64,7 +65,7 @@ impl HeadPolicy {
         if let Some(hops) = hops {
             let _ = write!(out, "{MAX_FORWARDS}: {}\r\n", hops.saturating_sub(1));
         }
-        self.forwarded.put(out, request);
+        self.forwarded.put(out, request, is_trusted);
         self.put_via(out, request);
         match parts.body {
             SentBody::None => {}

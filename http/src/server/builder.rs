@@ -167,7 +167,9 @@ impl ServerBuilder {
     /// If `workers` is 0.
     #[track_caller]
     pub fn workers(mut self, workers: usize) -> Self {
-        self.plan.config.workers = Some(NonZeroUsize::new(workers).expect("at least one worker"));
+        let workers = NonZeroUsize::new(workers);
+        let workers = workers.expect("straightline: `workers(0)`: say 1 or more, or leave it out");
+        self.plan.config.workers = Some(workers);
         self
     }
 
@@ -268,6 +270,13 @@ impl ServerBuilder {
         self
     }
 
+    /// Measures how much of its stack each fiber uses, for
+    /// [`sched::stack_usage`](straightline_sched::stack_usage) in a handler. Default: no: it costs.
+    pub fn stack_usage(mut self, is_measured: bool) -> Self {
+        self.plan.config.stack_usage = is_measured;
+        self
+    }
+
     /// How the shards find out which sockets are ready. Default: the value of the environment
     /// variable `STRAIGHTLINE_DRIVER` (`epoll` or `polling`), or the system's own driver if the
     /// variable is not set; see [`sched::Config::driver`](straightline_sched::Config::driver). With
@@ -306,8 +315,8 @@ impl ServerBuilder {
     }
 
     /// When the system probes a silent TCP client, and when it considers the client gone
-    /// (`SO_KEEPALIVE`). Default: a probe after one minute, gone after two ([`Keepalive`]). This is
-    /// useful where no other timeout runs, for example on an upgraded connection. `None`: never.
+    /// (`SO_KEEPALIVE`). Default: a probe after one minute, gone after two ([`Keepalive`]), also on
+    /// an upgraded connection. `None`: never.
     pub fn keepalive(mut self, keepalive: Option<Keepalive>) -> Self {
         self.plan.config.keepalive = keepalive;
         self
@@ -315,7 +324,8 @@ impl ServerBuilder {
 
     /// The logger to which [`LogObserver`] writes the events. It is also the logger of the shards'
     /// fibers ([`sched::logger`](straightline_sched::logger)). Default: none; faults are then told
-    /// on standard error, see [`quiet`](Self::quiet).
+    /// on standard error, see [`quiet`](Self::quiet). [`LogLevel`](crate::LogLevel) is a level for
+    /// it that can change.
     pub fn logger(mut self, logger: Logger) -> Self {
         self.plan.config.logger = Some(logger.clone());
         self.observer(LogObserver::new(logger))
@@ -342,8 +352,7 @@ impl ServerBuilder {
         self
     }
 
-    /// How many bytes of the access log may wait to be written. Default: 4 MiB, some ten thousand
-    /// lines, which a busy server produces in a second.
+    /// How many bytes of the access log may wait. Default: 4 MiB, a second of a busy server.
     pub fn access_log_bytes(mut self, bytes: usize) -> Self {
         self.plan.access_log_bytes = bytes;
         self
@@ -406,10 +415,9 @@ impl ServerBuilder {
     }
 
     /// Without a [`logger`](Self::logger) and an [`observer`](Self::observer), a server tells its
-    /// faults on standard error, such as a fiber that keeps its thread, or clients that were
-    /// refused because there are too many: five lines of each kind in ten seconds, and then how
-    /// many more there were. What clients did wrong is one line a minute. This turns it off, except
-    /// for the panics that the panic hook prints.
+    /// faults on standard error, such as a fiber that keeps its thread: five lines of each kind in
+    /// ten seconds, and then how many more there were. What clients did wrong is one line a minute.
+    /// This turns it off, except for the panics that the panic hook prints.
     ///
     /// ```
     /// use straightline::{Request, Server};
@@ -483,20 +491,18 @@ impl ServerBuilder {
     /// Panics are printed by [`sched::stderr`](straightline_sched::stderr) instead of the panic
     /// hook that is set when the server runs: for the whole process, and for good. std's own hook
     /// writes on the thread that panics, so if no program reads the standard error any more, each
-    /// panic of a handler blocks a thread, and the thread's shard is stuck. Default: no, because a
-    /// panic hook of the program would not be called any more. The output is the same as that of
-    /// std's hook, with a backtrace if `RUST_BACKTRACE` asks for one. A cancel or a timeout is not
-    /// a panic, and prints nothing.
+    /// panic of a handler blocks a thread. Default: no, because a panic hook of the program would
+    /// not be called any more. The output is that of std's hook, with a backtrace if
+    /// `RUST_BACKTRACE` asks for one. A cancel or a timeout is not a panic, and prints nothing.
     pub fn print_panics(mut self) -> Self {
         self.plan.config.prints_panics = true;
         self
     }
 
-    /// Whether [`build`](Self::build) raises the number of descriptors that this process may open:
-    /// it raises the soft limit to the hard limit, but to no more than 1,048,576. Default: yes.
-    /// [`Event::Started`](crate::Event::Started) reports the outcome. The limit holds for the whole
-    /// process, and for the processes that it starts: a child process that waits with `select` may
-    /// fail with descriptors above 1,023.
+    /// Whether [`build`](Self::build) raises the number of descriptors that this process may open
+    /// from the soft limit to the hard limit, but to no more than 1,048,576. Default: yes.
+    /// [`Event::Started`](crate::Event::Started) reports the outcome. Processes that this one
+    /// starts have the same limit: one that waits with `select` may fail above 1,023.
     pub fn raise_descriptor_limit(mut self, raise: bool) -> Self {
         self.plan.raises_descriptor_limit = raise;
         self
@@ -571,15 +577,14 @@ impl ServerBuilder {
     /// the streams that the program gives to [`ServerHandle::serve`](crate::ServerHandle::serve).
     /// [`LocalServer`] has an example. The shard's own settings are those of the caller's
     /// [`sched::Config`](straightline_sched::Config): `workers`, `replacements`, `stack_bytes`,
-    /// `driver`, `busy_limit`, `stuck_limit` and `all_stuck` have no effect here.
+    /// `stack_usage`, `driver`, `busy_limit`, `stuck_limit` and `all_stuck` have no effect here.
     ///
     /// Not a yield point.
     ///
     /// # Errors
     ///
     /// An [address](Self::bind) or TLS, which such a server cannot have; a mistake in the handler
-    /// ([`Handler::check`]); no stack for its fiber;
-    /// the thread of the access log or of the signals cannot be started.
+    /// ([`Handler::check`]); no stack for its fiber; no thread for the access log or the signals.
     ///
     /// # Panics
     ///

@@ -101,8 +101,12 @@ impl LocalServer {
     /// # Panics
     ///
     /// If the calling fiber is unwinding and the shutdown is not over.
+    #[track_caller]
     pub fn join(self) -> ShutdownReport {
-        self.ended.wait().expect("a fiber that unwinds cannot wait for a server");
+        self.ended.wait().expect(
+            "straightline: `LocalServer::join` in a fiber that unwinds, which cannot wait: \
+             drop the server instead, and it shuts down by itself",
+        );
         if let Some(log) = self.shared.access_log.clone()
             && !sim::is_simulated()
         {

@@ -94,11 +94,11 @@ impl Server {
     /// the connections of the other server is in the [counters](ServerHandle::counters) of that
     /// server's handle.
     ///
-    /// What is a matter of threads comes from this server: `stack_bytes`, `driver`, `logger`,
-    /// `busy_limit`, `stuck_limit`, `replacements` and `all_stuck`. A handler that keeps its thread
-    /// makes the clients of both servers wait until another shard accepts for it. A panic with
-    /// [`PanicPolicy::DrainShard`](crate::PanicPolicy::DrainShard) renews both servers' parts of
-    /// the thread, if this server has that policy.
+    /// What is a matter of threads comes from this server: `stack_bytes`, `stack_usage`, `driver`,
+    /// `logger`, `busy_limit`, `stuck_limit`, `replacements` and `all_stuck`. A handler that keeps
+    /// its thread makes the clients of both servers wait until another shard accepts for it. A
+    /// panic with [`PanicPolicy::DrainShard`](crate::PanicPolicy::DrainShard) renews both servers'
+    /// parts of the thread, if this server has that policy.
     ///
     /// For two servers with threads of their own, call [`run`](Self::run) of each on a thread (the
     /// second example).

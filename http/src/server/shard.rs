@@ -58,6 +58,7 @@ impl NewShard {
         let Self { shared, slot, factory, host, reporter, calls, guests } = self;
         let config = sched::Config::default()
             .with_stack_bytes(shared.config.stack_bytes)
+            .with_stack_usage(shared.config.stack_usage)
             .with_driver(shared.config.driver)
             .with_busy_limit(shared.config.busy_limit)
             .with_stuck_limit(shared.config.stuck_limit)

@@ -14,6 +14,7 @@ use super::numbers::numbers_of;
 use super::origins::Origins;
 use super::settings::{Settings, SlowReceiver};
 use super::socket::WebSocket;
+use crate::config::AllowedHosts;
 use crate::message::{IntoResponse, Request, Response};
 use crate::telemetry::Event;
 
@@ -82,6 +83,23 @@ impl Endpoint {
     /// 403, because it would speak with the cookies of the user that visits it.
     pub fn origins(mut self, origins: Origins) -> Self {
         self.change().origins = origins;
+        self
+    }
+
+    /// The hosts that the endpoint is known by; a request for another host gets a 421. Default: any
+    /// host. [`Origins::Same`] compares the page with the host that the request names, so it does
+    /// not stop a page whose own name resolves to this server's address (DNS rebinding). Such a
+    /// page has no cookies of this server, but it is in the network of its visitor. So an endpoint
+    /// on the loopback or in an internal network needs this.
+    ///
+    /// ```
+    /// use straightline::AllowedHosts;
+    /// use straightline::websocket::Endpoint;
+    ///
+    /// let endpoint = Endpoint::new().allowed_hosts(AllowedHosts::new(["chat.internal"]));
+    /// ```
+    pub fn allowed_hosts(mut self, hosts: AllowedHosts) -> Self {
+        self.change().hosts = Some(hosts);
         self
     }
 

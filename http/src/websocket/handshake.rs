@@ -46,6 +46,7 @@ pub(super) fn agree(request: &Request, settings: &Settings) -> Result<Agreed, Re
     if STANDARD.decode(key).map_or(0, |key| key.len()) != KEY_BYTES {
         return Err(bad_request("the Sec-WebSocket-Key is not 16 bytes in base64\n"));
     }
+    check_host(request, settings)?;
     check_origin(request, &settings.origins)?;
     let mut offered = headers.list(header::SEC_WEBSOCKET_PROTOCOL);
     // The client's order is its preference (RFC 6455 section 1.9).
@@ -56,6 +57,16 @@ pub(super) fn agree(request: &Request, settings: &Settings) -> Result<Agreed, Re
     #[cfg(not(feature = "websocket-deflate"))]
     let compression = None;
     Ok(Agreed { accept: derive_accept_key(key), protocol, compression })
+}
+
+fn check_host(request: &Request, settings: &Settings) -> Result<(), Response> {
+    match &settings.hosts {
+        Some(hosts) if !hosts.allows(request.host()) => {
+            Err((StatusCode::MISDIRECTED_REQUEST, "the WebSocket is not known by that host\n")
+                .into_response())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A browser says which page asks. A request that names several pages, or none in text, is refused.

@@ -25,7 +25,9 @@
 pub enum Origins {
     /// Pages whose host and port are those of the request's `Host`; the scheme is not compared,
     /// because a proxy may speak TLS for the server. The default. Behind a proxy that changes
-    /// `Host`, take a [list](Self::list).
+    /// `Host`, take a [list](Self::list). A page whose own name resolves to this server's address
+    /// (DNS rebinding) has the same host: a list refuses it, and so does
+    /// [`Endpoint::allowed_hosts`](super::Endpoint::allowed_hosts).
     #[default]
     Same,
     /// Pages of these origins, such as `https://app.example`.

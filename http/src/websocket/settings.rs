@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::origins::Origins;
+use crate::config::AllowedHosts;
 
 /// What happens to a message for a client whose send queue is full.
 ///
@@ -27,6 +28,8 @@ pub enum SlowReceiver {
 pub(super) struct Settings {
     pub(super) protocols: Vec<String>,
     pub(super) origins: Origins,
+    /// `None`: all.
+    pub(super) hosts: Option<AllowedHosts>,
     pub(super) limits: FrameLimits,
     pub(super) ping_interval: Option<Duration>,
     pub(super) idle_timeout: Option<Duration>,
@@ -57,6 +60,7 @@ impl Default for Settings {
         Self {
             protocols: Vec::new(),
             origins: Origins::default(),
+            hosts: None,
             limits: FrameLimits::default(),
             ping_interval: Some(PING_INTERVAL),
             idle_timeout: Some(IDLE_TIMEOUT),

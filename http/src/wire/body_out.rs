@@ -11,6 +11,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
+use std::mem;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::rc::Rc;
@@ -117,6 +118,12 @@ impl ClientBody {
         }
     }
 
+    /// The handler is about to have a buffer of that size until the request is over; false if the
+    /// server has no room for it.
+    pub(crate) fn try_hold(&self, bytes: usize) -> bool {
+        self.link.held.try_add_to_body(bytes)
+    }
+
     /// Adds a trailer field, which is sent behind a chunked body.
     pub(crate) fn add_trailer(&mut self, name: HeaderName, value: HeaderValue) {
         self.trailers.push((name, value));
@@ -138,6 +145,16 @@ impl ClientBody {
 
     pub(crate) fn keep_alive(&self) -> bool {
         self.keep_alive
+    }
+
+    /// No request can follow on the connection: says so in the head, if the head has not left.
+    #[cold]
+    pub(crate) fn close(&mut self) {
+        if mem::replace(&mut self.keep_alive, false)
+            && let Some(position) = self.begins_at
+        {
+            self.link.output.announce_close(position);
+        }
     }
 
     /// Whether the body ends with its connection. Such a body looks complete even if it ends early,

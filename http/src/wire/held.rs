@@ -8,7 +8,7 @@ use crate::control::{Held, Memory};
 /// Counts a request's memory against the server's limit, until the request is over.
 pub(crate) struct HeldForRequest {
     memory: Arc<Memory>,
-    /// Bytes of the request's body.
+    /// Bytes of the request's body, and of buffers of its handler.
     body: Cell<u64>,
     /// Bytes of the response, while it is being sent.
     response: Cell<usize>,

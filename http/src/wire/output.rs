@@ -135,6 +135,16 @@ impl Output {
         true
     }
 
+    /// Says in the head that was added at `position` that the connection closes, if no part of the
+    /// head has been sent.
+    #[cold]
+    pub(super) fn announce_close(&self, position: u64) {
+        let mut buffer = self.buffer.borrow_mut();
+        let start = position.checked_sub(buffer.written).and_then(|start| start.try_into().ok());
+        let Some(start) = start.filter(|_| !self.is_being_written()) else { return };
+        buffer.announce_close(start);
+    }
+
     /// Drops all unsent bytes.
     pub(crate) fn clear(&self) {
         let mut buffer = self.buffer.borrow_mut();
@@ -288,6 +298,20 @@ impl OutputBuffer {
         self.frame(|output| put_last_chunk(output, trailers));
     }
 
+    /// Adds `Connection: close` to the head at `start`, in the place of `keep-alive`.
+    fn announce_close(&mut self, start: usize) {
+        let find = |bytes: &[u8], text: &[u8]| bytes.windows(text.len()).position(|at| at == text);
+        let head = self.bytes.get(start..).unwrap_or_default();
+        let Some(length) = find(head, b"\r\n\r\n").map(|at| at + 2) else { return };
+        let (end, kept) = (start + length, find(&head[..length], KEEP_ALIVE).map(|at| start + at));
+        let replaced = kept.map_or(end..end, |at| at..at + KEEP_ALIVE.len());
+        let (more, less) = (CLOSE.len(), replaced.len());
+        self.bytes.splice(replaced, CLOSE.iter().copied());
+        self.chunk = self.chunk.map(|at| at + more - less);
+        // The body begins later by that.
+        self.framing = self.framing.wrapping_add(more as u64).wrapping_sub(less as u64);
+    }
+
     /// Adds framing, which is not data of the body.
     fn frame<T>(&mut self, put: impl FnOnce(&mut Vec<u8>) -> T) -> T {
         let before = self.bytes.len() as u64;
@@ -297,6 +321,10 @@ impl OutputBuffer {
         result
     }
 }
+
+/// The field about the connection, as the encoder writes it.
+const KEEP_ALIVE: &[u8] = b"Connection: keep-alive\r\n";
+const CLOSE: &[u8] = b"Connection: close\r\n";
 
 /// A fiber's turn to send; when this is dropped, the sent bytes are removed from the buffer.
 pub(super) struct Turn<'o> {

@@ -1,13 +1,14 @@
 //! Redirects, proxies, and requests that cannot be made.
 
 use std::io::{Read, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use straightline::client::ureq::{Error, Proxy};
-use straightline::client::{Client, ClientLimits};
+use straightline::client::{Client, ClientLimits, ConnectError, RefusedAddress};
 use straightline::net::TcpStream;
+use straightline::net::sim::network;
 use straightline::sched::{self, deadline, sleep};
-use straightline::{Request, Response};
+use straightline::{Networks, Request, Response};
 
 use crate::upstream::{ADDRESS, MS, OK, Upstream, check, url};
 
@@ -221,6 +222,77 @@ fn a_proxy_can_be_left_out_for_a_host() {
         let proxy = proxy.host("10.0.0.7").no_proxy("10.0.0.9").build().unwrap();
         let client = Client::builder().proxy(Some(proxy)).build();
         assert_eq!(client.get(url("/")).call().unwrap().status(), 200);
+    });
+}
+
+/// A client that calls no private addresses, but those of the 10.0.0.0/30.
+fn careful() -> Client {
+    let refused = Networks::new(["127.0.0.0/8", "10.0.0.8/29", "::1"]).expect("networks");
+    Client::builder().refuse(refused).build()
+}
+
+fn is_refused(client: &Client, url: &str) -> bool {
+    let error = client.get(url).call().expect_err("a refused address");
+    assert!(!ConnectError::is_cause_of(&error), "{error}");
+    RefusedAddress::is_cause_of(&error)
+}
+
+#[test]
+fn a_refused_address_is_not_called_whatever_name_it_has() {
+    check(|| {
+        let inner = Upstream::answering(OK); // 10.0.0.9
+        let outer = Upstream::at("10.0.0.1:80", |mut conversation| {
+            while conversation.hear().is_some() {
+                conversation.say(OK);
+            }
+        });
+        let addresses = |list: &[&str]| -> Vec<IpAddr> {
+            list.iter().map(|address| address.parse().expect("an address")).collect()
+        };
+        network().name("inner.example", addresses(&["10.0.0.9"]));
+        network().name("mixed.example", addresses(&["10.0.0.9", "10.0.0.1"]));
+        let client = careful();
+        for url in ["http://10.0.0.9/", "http://inner.example/", "http://[::ffff:10.0.0.9]/"] {
+            assert!(is_refused(&client, url), "{url}");
+        }
+        // Only the other address of this name is called.
+        for url in ["http://10.0.0.1/", "http://mixed.example/"] {
+            assert_eq!(client.get(url).call().unwrap().status(), 200, "{url}");
+        }
+        assert_eq!((inner.connections(), outer.requests().len()), (0, 2));
+        // The same client without the list.
+        assert_eq!(Client::new().get("http://inner.example/").call().unwrap().status(), 200);
+    });
+}
+
+#[test]
+fn a_redirect_to_a_refused_address_is_not_followed() {
+    check(|| {
+        let inner = Upstream::answering(OK);
+        let _outer = Upstream::at("10.0.0.1:80", |mut conversation| {
+            while conversation.hear().is_some() {
+                let fields = "Location: http://inner.example/secret\r\nContent-Length: 0";
+                conversation.say(&format!("HTTP/1.1 302 R\r\n{fields}\r\n\r\n"));
+            }
+        });
+        network().name("inner.example", ["10.0.0.9".parse().expect("an address")]);
+        assert!(is_refused(&careful(), "http://10.0.0.1/"));
+        assert_eq!(inner.connections(), 0);
+    });
+}
+
+#[test]
+fn a_proxy_may_be_at_a_refused_address_and_is_not_asked_for_one() {
+    check(|| {
+        let proxy = Upstream::answering("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n");
+        let refused = Networks::new(["10.0.0.0/8"]).expect("a network");
+        let client = Client::builder().refuse(refused);
+        let client = client.proxy(Some(Proxy::new(&url("")).unwrap())).build();
+        assert!(is_refused(&client, "http://10.0.0.1/"));
+        assert_eq!(proxy.connections(), 0);
+        let error = client.get("http://outer.example/").call().unwrap_err();
+        assert!(!RefusedAddress::is_cause_of(&error), "{error}");
+        assert_eq!(proxy.requests(), ["CONNECT outer.example:80 HTTP/1.1"]);
     });
 }
 

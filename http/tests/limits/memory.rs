@@ -1,6 +1,7 @@
 //! The memory of all clients together is bounded, however many clients there are, and whatever they
 //! send or do not read. Beyond the bound, requests are refused until memory is free again.
 
+use std::io;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -33,6 +34,7 @@ fn serve(memory_bytes: u64) -> (Running, mpsc::Receiver<sched::Fiber>, mpsc::Rec
                 Err(error) => error.into_response(),
             },
             "/hold" => hold(request, &sender).into_response(),
+            "/reader" => Response::reader(Parked(Some(sender.clone()))),
             _ => "served".into_response(),
         },
     );
@@ -44,6 +46,20 @@ fn hold(request: &mut Request, sender: &mpsc::Sender<sched::Fiber>) -> Result<Re
     sender.send(sched::current()).expect("the test listens");
     sched::park();
     Ok(format!("{} bytes", bytes.len()).into_response())
+}
+
+/// A reader that sends its fiber and parks, and then returns a line.
+struct Parked(Option<mpsc::Sender<sched::Fiber>>);
+
+impl io::Read for Parked {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Some(sender) = self.0.take() else { return Ok(0) };
+        sender.send(sched::current()).expect("the test listens");
+        sched::park();
+        let line = format!("into {}", buffer.len());
+        buffer[..line.len()].copy_from_slice(line.as_bytes());
+        Ok(line.len())
+    }
 }
 
 fn post(client: &mut Client, path: &str, bytes: usize) {
@@ -100,6 +116,23 @@ fn a_response_that_is_not_shared_counts_while_its_client_does_not_read_it() {
         assert!(held() < 100_000, "{}", held());
     }
     nothing_is_held_at_the_end(server);
+}
+
+#[test]
+fn the_buffer_of_a_reader_counts_and_is_small_if_memory_is_short() {
+    for (memory_bytes, expected) in [(1 << 30, 65_536), (60_000, 4_096)] {
+        let (server, waiting, _short) = serve(memory_bytes);
+        let mut client = server.client();
+        client.send("GET /reader HTTP/1.1\r\nHost: a\r\n\r\n");
+        let fiber = waiting.recv().expect("the reader is asked");
+        let held = server.handle.metrics().memory_held;
+        assert_eq!(held >= 65_536, expected == 65_536, "{held} bytes");
+        fiber.unpark();
+        assert_eq!(client.receive().text(), format!("into {expected}"));
+        assert_eq!(client.get("/").status, 200);
+        assert!(server.handle.metrics().memory_held < 65_536);
+        nothing_is_held_at_the_end(server);
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod handshakes;
 mod hostile_values;
 mod listeners;
 mod local;
+mod misuse;
 mod operating;
 mod page_of_operations;
 mod programs;

@@ -350,3 +350,22 @@ fn a_hook_that_panics_spoils_only_its_own_notes() {
     }
     assert_eq!(receiver.recv().expect("a word"), "as you wish");
 }
+
+#[test]
+fn the_stacks_of_a_server_are_measured_if_it_is_told_so() {
+    let sizes = |request: &mut Request| match request.path() {
+        "/sizes" => {
+            let usage = sched::stack_usage();
+            usage.iter().map(|site| format!("{}\n", site.max_used_bytes)).collect::<String>()
+        }
+        _ => "served".to_owned(),
+    };
+    for is_measured in [false, true] {
+        let server = serve_with(|builder| builder.workers(1).stack_usage(is_measured), sizes);
+        let mut client = server.client();
+        assert_eq!(client.get("/").text(), "served");
+        // A stack is measured when its fiber gives it back.
+        let listed = (0..100).any(|_| !client.get("/sizes").text().is_empty());
+        assert_eq!(listed, is_measured);
+    }
+}

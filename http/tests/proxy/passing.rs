@@ -34,13 +34,15 @@ fn the_upstream_gets_the_request_and_learns_who_asks() {
     let answer = client.ask(
         "GET http://a.example/x?y=%20z HTTP/1.1\r\nHost: a.example\r\nX-End: 1\r\nX-End: 2\r\n\
          Connection: keep-alive, x-hop\r\nX-Hop: 3\r\nX-Forwarded-For: 9.9.9.9\r\n\
+         X-Real-IP: 9.9.9.9\r\nTrue_Client_IP: 9.9.9.9\r\nX-Forwarded-Prefix: /admin\r\n\
          Proxy-Authorization: secret\r\nUpgrade: h2c\r\nTE: trailers\r\n\r\n",
     );
     assert_eq!(
         answer.text(),
         "GET /x?y=%20z\nHost: a.example\nX-End: 1\nX-End: 2\n\
          Forwarded: for=127.0.0.1;host=\"a.example\";proto=http\nX-Forwarded-For: 127.0.0.1\n\
-         X-Forwarded-Host: a.example\nX-Forwarded-Proto: http\nVia: 1.1 straightline\n\
+         X-Forwarded-Host: a.example\nX-Forwarded-Proto: http\nX-Real-IP: 127.0.0.1\n\
+         Via: 1.1 straightline\n\
          Connection: TE\nTE: trailers\n"
     );
     assert_eq!(answer.field("content-type"), Some("text/plain; charset=utf-8"));
@@ -240,7 +242,7 @@ fn trailers_say_no_more_than_heads_may() {
     let answer = proxy.client().ask(
         "POST / HTTP/1.1\r\nHost: a\r\nConnection: x-hop\r\nTransfer-Encoding: chunked\r\n\r\n\
          2\r\nhi\r\n0\r\nX-Forwarded-For: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\nVia: 1.1 x\r\n\
-         X-Forwarded-Proto: https\r\nX-Hop: 1\r\nX-Sum: 7\r\n\r\n",
+         X-Forwarded-Proto: https\r\nX-Real-IP: 6.6.6.6\r\nX-Hop: 1\r\nX-Sum: 7\r\n\r\n",
     );
     assert_eq!(answer.text(), "x-sum");
 }

@@ -381,6 +381,42 @@ fn a_malformed_body_that_is_echoed_is_refused_or_cut() {
 }
 
 #[test]
+fn a_stream_behind_a_body_that_nobody_can_skip_says_that_the_connection_closes() {
+    let server = serve(|request: &mut Request| {
+        let flush = request.path() == "/flush";
+        Response::stream(move |_, body| {
+            body.write_all(b"first ")?;
+            if flush {
+                body.flush()?;
+            }
+            body.write_all(b"and last")
+        })
+    });
+    let malformed = "Transfer-Encoding: chunked\r\n\r\nzz\r\n";
+    let long = "Content-Length: 1000000\r\n\r\nthe beginning";
+    for rest in [malformed, long] {
+        let mut client = server.client();
+        client.send(format!("POST / HTTP/1.1\r\nHost: a\r\n{rest}"));
+        let answer = client.receive_with(false);
+        assert_eq!((answer.status, answer.field("connection")), (200, Some("close")), "{rest}");
+        assert_eq!(client.chunks().0.expect("a whole body"), b"first and last");
+        // A head that has left says nothing of it.
+        let mut client = server.client();
+        client.send(format!("POST /flush HTTP/1.1\r\nHost: a\r\n{rest}"));
+        assert_eq!(client.receive_with(false).field("connection"), None, "{rest}");
+        assert_eq!(client.chunks().0.expect("a whole body"), b"first and last");
+    }
+    let mut client = server.client();
+    client.send(format!("POST / HTTP/1.0\r\nConnection: keep-alive\r\n{long}"));
+    let answer = client.receive_with(false);
+    assert_eq!((answer.status, answer.field("connection")), (200, Some("close")));
+    let whole = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+    let mut client = server.client();
+    client.send(whole);
+    assert_eq!(client.receive_with(false).field("connection"), None);
+}
+
+#[test]
 fn a_client_that_waits_for_100_continue_is_asked_before_the_response_and_not_after() {
     let server = serve(|request: &mut Request| {
         let early = request.path() == "/early";

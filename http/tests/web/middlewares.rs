@@ -11,7 +11,8 @@ use straightline::web::middleware::{
 };
 use straightline::web::{RequestExt, Router, TrustedProxies};
 use straightline::{
-    IntoResponse, Method, Networks, Peer, Problem, Request, Response, ServerBuilder, StatusCode,
+    AllowedHosts, IntoResponse, Method, Networks, Peer, Problem, Request, Response, ServerBuilder,
+    StatusCode,
 };
 
 fn client(settings: impl Fn(ServerBuilder) -> ServerBuilder + 'static) -> Client {
@@ -70,6 +71,18 @@ fn a_request_id_is_kept_only_if_it_can_stand_anywhere() {
         client.get("/").send().header("x-request-id")
     };
     assert_eq!(sim::run(5, draw), sim::run(5, draw));
+}
+
+#[test]
+fn a_request_for_a_host_that_is_not_allowed_reaches_no_handler() {
+    let hosts = AllowedHosts::new(["app.example"]);
+    let client = client(move |server| server.wrap(middleware::allowed_hosts(hosts.clone())));
+    for host in ["app.example", "app.example:8443", "127.0.0.1:80", "[::1]"] {
+        client.get("/").header("host", host).send().assert_status(200);
+    }
+    for host in ["evil.example", "app.example.evil.example", "a.app.example"] {
+        client.get("/panic").header("host", host).send().assert_status(421);
+    }
 }
 
 #[test]

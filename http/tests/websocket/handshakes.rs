@@ -3,7 +3,7 @@
 use crate::common::{Client, Running, serve};
 use crate::peer::{Peer, eventually, handshake, text};
 use straightline::websocket::{Endpoint, Origins, WebSocket, WebSocketCounters, upgrade};
-use straightline::{Request, Response};
+use straightline::{AllowedHosts, Request, Response};
 
 fn echo(mut socket: WebSocket) -> std::io::Result<()> {
     while let Some(message) = socket.receive()? {
@@ -119,6 +119,22 @@ fn an_endpoint_can_list_its_pages_or_take_all() {
     assert_eq!(with_origin(&mut list.client(), "http://a"), 403);
     assert_eq!(with_origin(&mut any.client(), "https://evil.example"), 101);
     drop(Peer::open(&list, "/")); // without an origin
+}
+
+#[test]
+fn a_page_whose_name_resolves_to_the_server_is_refused_if_the_endpoint_knows_its_hosts() {
+    let endpoint = Endpoint::new().allowed_hosts(AllowedHosts::new(["chat.internal"]));
+    let server = serve(move |request: &mut Request| endpoint.upgrade(request, echo));
+    let open = |host: &str| {
+        let fields = format!("Host: {host}\r\nOrigin: http://{host}\r\n");
+        let request = handshake("/").replace("Host: a\r\n", &fields);
+        server.client().send(request).receive_with(false).status
+    };
+    assert_eq!(open("rebound.evil.example:8080"), 421);
+    assert_eq!(refused(&server), 1);
+    for host in ["chat.internal", "127.0.0.1:8080", "localhost:3000"] {
+        assert_eq!(open(host), 101, "{host}");
+    }
 }
 
 #[test]

@@ -23,7 +23,7 @@ fn a_group_is_as_large_as_asked_for_and_has_one_address() {
 }
 
 #[test]
-#[should_panic(expected = "a group of no listeners")]
+#[should_panic(expected = "straightline: `bind_group` with 0 listeners")]
 fn a_group_of_no_members_is_a_mistake() {
     let _ = ListenOptions::new().bind_group(any_port(), 0);
 }

@@ -57,7 +57,10 @@ use crate::watchdog::Limits;
 pub fn run<T: 'static>(root: impl FnOnce() -> T + 'static) -> T {
     match run_with(Config::default(), root) {
         Ok(value) => value,
-        Err(error) => panic!("cannot run a shard on this thread: {error}"),
+        Err(error) => panic!(
+            "straightline: `run` cannot make a shard on this thread: {error}; `run_with` returns \
+             that as an error"
+        ),
     }
 }
 

@@ -64,7 +64,10 @@ impl<T: Send + Sync + 'static> Hub<T> {
     /// ```
     #[track_caller]
     pub fn bounded(messages_max: usize, bytes_max: usize, size: fn(&T) -> usize) -> Self {
-        assert!(messages_max > 0, "a hub has room for one message at least");
+        assert!(
+            messages_max > 0,
+            "straightline: `Hub::bounded` with room for 0 messages: give it room for 1 at least"
+        );
         Self { shared: Shared::new(Bounds { messages_max, bytes_max }, size) }
     }
 

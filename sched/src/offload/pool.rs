@@ -203,8 +203,16 @@ impl OffloadPool {
     /// If `max_threads` is 0, or the name contains a zero byte.
     #[track_caller]
     pub fn new(config: OffloadConfig) -> Self {
-        assert!(config.max_threads > 0, "a pool of no threads");
-        assert!(!config.name.contains('\0'), "a name of threads with a zero byte");
+        assert!(
+            config.max_threads > 0,
+            "straightline: an `OffloadPool` with `max_threads` 0 runs no job: give it 1 at least"
+        );
+        assert!(
+            !config.name.contains('\0'),
+            "straightline: the `name` of an `OffloadPool` is that of its threads, which have no \
+             zero byte in it: {:?}",
+            config.name
+        );
         Self { of_process: OfProcess::new(config, false), closed: AtomicBool::new(false) }
     }
 

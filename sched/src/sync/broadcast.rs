@@ -47,7 +47,10 @@ use crate::core::{charge, try_checkpoint};
 /// ```
 #[track_caller]
 pub fn channel<T>(capacity: usize) -> (Sender<T>, Receiver<T>) {
-    assert!(capacity > 0, "a channel has room for one message at least");
+    assert!(
+        capacity > 0,
+        "straightline: `broadcast::channel(0)`: a channel has room for 1 message at least"
+    );
     let shared = Arc::new(Mutex::new(State {
         messages: VecDeque::new(),
         first: 0,

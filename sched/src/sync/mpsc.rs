@@ -45,7 +45,11 @@ use crate::core::has_hook;
 /// ```
 #[track_caller]
 pub fn channel<T>(bound: usize) -> (Sender<T>, Receiver<T>) {
-    assert!(bound > 0, "a channel has room for one message at least");
+    assert!(
+        bound > 0,
+        "straightline: `mpsc::channel(0)`: a channel has room for 1 message at least; where a \
+         message is to go from hand to hand, take 1 and have the receiver answer"
+    );
     let shared = Arc::new(Mutex::new(State {
         queue: VecDeque::new(),
         promised: 0,

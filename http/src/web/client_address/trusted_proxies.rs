@@ -76,7 +76,10 @@ impl TrustedProxies {
     pub fn with_x_forwarded_proto(mut self) -> Self {
         match &mut self.field {
             Field::XForwardedFor { has_proto, .. } => *has_proto = true,
-            Field::Forwarded => panic!("`Forwarded` has the scheme itself"),
+            Field::Forwarded => panic!(
+                "straightline: `with_x_forwarded_proto` for proxies by `Forwarded`, which has the \
+                 scheme itself: leave it out"
+            ),
         }
         self
     }
@@ -91,7 +94,10 @@ impl TrustedProxies {
     pub fn with_x_forwarded_host(mut self) -> Self {
         match &mut self.field {
             Field::XForwardedFor { has_host, .. } => *has_host = true,
-            Field::Forwarded => panic!("`Forwarded` has the host itself"),
+            Field::Forwarded => panic!(
+                "straightline: `with_x_forwarded_host` for proxies by `Forwarded`, which has the \
+                 host itself: leave it out"
+            ),
         }
         self
     }

@@ -104,8 +104,9 @@ impl Compression {
     ///
     /// If there is no such level.
     #[cfg(feature = "gzip")]
+    #[track_caller]
     pub fn gzip_level(mut self, level: u32) -> Self {
-        assert!((1..=9).contains(&level), "gzip has the levels 1 to 9");
+        assert!((1..=9).contains(&level), "straightline: gzip has the levels 1 to 9, not {level}");
         self.levels.gzip = level;
         self
     }
@@ -116,8 +117,9 @@ impl Compression {
     ///
     /// If there is no such quality.
     #[cfg(feature = "brotli")]
+    #[track_caller]
     pub fn brotli_quality(mut self, quality: u32) -> Self {
-        assert!(quality <= 11, "brotli has the qualities 0 to 11");
+        assert!(quality <= 11, "straightline: brotli has the qualities 0 to 11, not {quality}");
         self.levels.brotli = quality;
         self
     }
@@ -128,8 +130,12 @@ impl Compression {
     ///
     /// If there is no such level.
     #[cfg(feature = "zstd")]
+    #[track_caller]
     pub fn zstd_level(mut self, level: i32) -> Self {
-        assert!((1..=19).contains(&level), "zstd has the levels 1 to 19");
+        assert!(
+            (1..=19).contains(&level),
+            "straightline: zstd has the levels 1 to 19, not {level}"
+        );
         self.levels.zstd = level;
         self
     }

@@ -61,7 +61,11 @@ impl EntityTag {
 
     #[track_caller]
     fn expect_valid(value: String) -> Self {
-        assert!(is_tag(value.as_bytes()), "not an entity tag: {value:?}");
+        assert!(
+            is_tag(value.as_bytes()),
+            "straightline: {value:?} is no entity tag: its text has no quotation mark, no space \
+             and no control character"
+        );
         Self { value }
     }
 

@@ -55,7 +55,9 @@ pub fn basic_auth<U: 'static>(
     let quoted = realm.replace('\\', "\\\\").replace('"', "\\\"");
     let challenged = HeaderValue::from_str(&format!("Basic realm=\"{quoted}\", charset=\"UTF-8\""));
     let challenged = challenged.ok().filter(|_| is_valid);
-    let challenged = challenged.unwrap_or_else(|| panic!("not a realm: {realm:?}"));
+    let Some(challenged) = challenged else {
+        panic!("straightline: `basic_auth` with the realm {realm:?}, which is not printable ASCII")
+    };
     move |request, next| {
         let user = match credentials(request, "basic") {
             Credentials::Missing => None,

@@ -93,7 +93,11 @@ impl Cors {
     pub fn allow_origins(mut self, origins: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let origins: Vec<String> = origins.into_iter().map(Into::into).collect();
         for origin in &origins {
-            assert!(origin == "null" || is_origin(origin), "not an origin: {origin:?}");
+            assert!(
+                origin == "null" || is_origin(origin),
+                "straightline: {origin:?} is no origin: write scheme, host and port as a browser \
+                 does, such as \"https://app.example\", without a path"
+            );
         }
         self.origins = Origins::These(origins);
         self
@@ -172,7 +176,11 @@ impl Cors {
     #[track_caller]
     pub fn middleware(self) -> impl Fn(&mut Request, Next<'_>) -> Response + Send + Sync + 'static {
         let is_open = matches!(self.origins, Origins::Any) && self.has_credentials;
-        assert!(!is_open, "CORS: any origin with credentials");
+        assert!(
+            !is_open,
+            "straightline: `Cors` with credentials for any origin lets every site act as the user: \
+             list the origins with `allow_origins`"
+        );
         let fields = Fields {
             methods: list(self.methods.iter().map(Method::as_str)),
             headers: list(self.headers.iter().map(HeaderName::as_str)),
@@ -290,7 +298,7 @@ fn is_origin(text: &str) -> bool {
 fn field_name(text: &str) -> HeaderName {
     match HeaderName::try_from(text) {
         Ok(name) => name,
-        Err(error) => panic!("not the name of a header field: {text:?}: {error}"),
+        Err(error) => panic!("straightline: {text:?} is not the name of a header field: {error}"),
     }
 }
 

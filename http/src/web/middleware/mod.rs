@@ -11,6 +11,7 @@
 //! | [`request_id()`] | an id for each request, `X-Request-Id` |
 //! | [`trace_context()`] | the trace that the request belongs to, `traceparent` |
 //! | [`client_address()`] | the client behind trusted proxies |
+//! | [`allowed_hosts()`] | which names the server is known by |
 //! | `basic_auth`, `bearer_auth` | who the user is; with the feature `auth` |
 //! | [`Cors`] | which other sites' pages may call |
 //! | [`SecurityHeaders`] | fields that tell browsers to be careful |
@@ -40,6 +41,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod allowed_hosts;
 #[cfg(feature = "auth")]
 mod auth;
 #[cfg(feature = "auth")]
@@ -55,6 +57,7 @@ mod security_headers;
 mod token_buckets;
 mod trace_context;
 
+pub use allowed_hosts::allowed_hosts;
 #[cfg(feature = "auth")]
 pub use auth::same_secret;
 #[cfg(feature = "auth")]

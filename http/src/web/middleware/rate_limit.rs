@@ -75,7 +75,11 @@ impl RateLimit {
     /// If `requests` or `period` is zero.
     #[track_caller]
     pub fn new(requests: u32, period: Duration) -> Self {
-        assert!(requests > 0 && !period.is_zero(), "a rate limit of zero");
+        assert!(
+            requests > 0 && !period.is_zero(),
+            "straightline: `RateLimit::new` with {requests} requests in {period:?}: it needs 1 \
+             request and some time at least"
+        );
         let interval = period / requests;
         let key = Box::new(|request: &Request| Some(network(request)));
         Self { interval, burst: requests, clients_max: CLIENTS_MAX, key }
@@ -88,7 +92,10 @@ impl RateLimit {
     /// If `requests` is zero.
     #[track_caller]
     pub fn burst(mut self, requests: u32) -> Self {
-        assert!(requests > 0, "a burst of zero");
+        assert!(
+            requests > 0,
+            "straightline: `RateLimit::burst(0)` lets no request in: say 1 or more"
+        );
         self.burst = requests;
         self
     }

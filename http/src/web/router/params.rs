@@ -94,7 +94,7 @@ pub(in crate::web) fn param<T: FromStr>(request: &Request, name: &str) -> Result
     let found = request.extensions().get::<PathParams>();
     let Some(value) = found.and_then(|found| found.get(name)) else {
         let names = found.map_or(&[][..], |found| &found.names);
-        panic!("the route has no parameter `{name}`; it has {names:?}");
+        panic!("straightline: the route has no parameter `{name}`; it has {names:?}");
     };
     let value = decode(name, value)?;
     let kind = kind_of::<T>();
