@@ -2,6 +2,7 @@
 //! send or do not read. Beyond the bound, requests are refused until memory is free again.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -48,14 +49,21 @@ fn hold(request: &mut Request, sender: &mpsc::Sender<sched::Fiber>) -> Result<Re
     Ok(format!("{} bytes", bytes.len()).into_response())
 }
 
+/// Of the one test with a reader: its wait is over.
+static READER_GOES_ON: AtomicBool = AtomicBool::new(false);
+
 /// A reader that sends its fiber and parks, and then returns a line.
 struct Parked(Option<mpsc::Sender<sched::Fiber>>);
 
 impl io::Read for Parked {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let Some(sender) = self.0.take() else { return Ok(0) };
+        READER_GOES_ON.store(false, Ordering::SeqCst);
         sender.send(sched::current()).expect("the test listens");
-        sched::park();
+        // What was written before is flushed at the first park, which may end early for that.
+        while !READER_GOES_ON.load(Ordering::SeqCst) {
+            sched::park();
+        }
         let line = format!("into {}", buffer.len());
         buffer[..line.len()].copy_from_slice(line.as_bytes());
         Ok(line.len())
@@ -127,6 +135,7 @@ fn the_buffer_of_a_reader_counts_and_is_small_if_memory_is_short() {
         let fiber = waiting.recv().expect("the reader is asked");
         let held = server.handle.metrics().memory_held;
         assert_eq!(held >= 65_536, expected == 65_536, "{held} bytes");
+        READER_GOES_ON.store(true, Ordering::SeqCst);
         fiber.unpark();
         assert_eq!(client.receive().text(), format!("into {expected}"));
         assert_eq!(client.get("/").status, 200);
