@@ -364,4 +364,52 @@ mod tests {
             assert!(!is_authority(value), "{}", value.escape_ascii());
         }
     }
+
+    #[test]
+    fn a_host_that_is_not_the_known_one_is_checked() {
+        for (known, other) in [
+            ("a.example", "b.example"),
+            ("a.example", "a.exam le"),
+            ("a.b", "a b"),
+            ("0123456789abcdef", "01234567/9abcdef"),
+            ("0123456789abcdef-", "01234567 9abcdef-"),
+            ("0123456789abcdef-", "0123456789abcdef/"),
+        ] {
+            let mut host = KnownHost::default();
+            assert_eq!(host.check(known.as_bytes()), Ok(()));
+            assert!(host.is(known.as_bytes()), "{known}");
+            assert!(!host.is(other.as_bytes()), "{known} and {other}");
+            assert!(!host.is(b"") && !host.is(&known.as_bytes()[1..]), "{known}");
+        }
+        assert!(!KnownHost::default().is(b""));
+    }
+
+    #[test]
+    fn a_host_is_kept_only_if_it_is_valid_and_short() {
+        let mut host = KnownHost::default();
+        assert_eq!(host.check(b"a b"), Err(RefusalKind::Host));
+        assert!(host.0.is_empty());
+        let short = [b'a'; KNOWN_HOST_BYTES_MAX];
+        assert_eq!(host.check(&short), Ok(()));
+        assert!(host.is(&short));
+        let long = [b'a'; KNOWN_HOST_BYTES_MAX + 1];
+        assert_eq!(host.check(&long), Ok(()));
+        assert!(host.is(&short) && !host.is(&long));
+    }
+
+    #[test]
+    fn only_the_whole_name_is_meant() {
+        let mut framing = RequestFraming::default();
+        for name in ["Connectixx", "xxnnection", "Hosx", "xost", "Expecx", "content-lengtx"] {
+            let recorded = framing.record(name.as_bytes(), b"close", &mut KnownHost::default());
+            assert_eq!(recorded, Ok(()), "{name}");
+        }
+        assert!(!framing.close && !framing.keep_alive && !framing.host_seen);
+        for (value, close, keep_alive) in [("keep-alive", false, true), ("x, Close", true, false)] {
+            let mut framing = RequestFraming::default();
+            let name = b"CONNECTION";
+            framing.record(name, value.as_bytes(), &mut KnownHost::default()).expect("no refusal");
+            assert_eq!((framing.close, framing.keep_alive), (close, keep_alive));
+        }
+    }
 }

@@ -76,6 +76,8 @@ mod tests {
         }
         assert_eq!(skipped(&["\r"]), Ok((1, Gap { lines: 0, is_half: true })));
         assert_eq!(skipped(&["\r\n"]), Ok((2, Gap { lines: 1, is_half: false })));
+        assert!(Gap::default().is_empty());
+        assert!(["\r", "\n"].iter().all(|begun| !skipped(&[begun]).unwrap().1.is_empty()));
     }
 
     #[test]

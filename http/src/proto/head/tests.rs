@@ -493,3 +493,18 @@ quickcheck! {
         true
     }
 }
+
+#[test]
+fn a_version_is_refused_at_the_same_byte_in_part_and_whole() {
+    let refused = |bytes: &[u8]| {
+        let mut head = Head::default();
+        HeadParser::default().parse(bytes, &Limits::default(), &mut head).unwrap_err()
+    };
+    let syntax = Refusal { kind: RefusalKind::VersionSyntax, offset: 9 };
+    assert_eq!(refused(b"POST /a HTX"), Refusal { offset: 8, ..syntax });
+    assert_eq!(refused(b"POST /a HTXP/1.1\r\nHost: a\r\n\r\n"), Refusal { offset: 8, ..syntax });
+    assert_eq!(refused(b"POST /ab http/1"), syntax);
+    let line_end = Refusal { kind: RefusalKind::LineEnd, offset: 16 };
+    assert_eq!(refused(b"POST /a HTTP/1.1\n"), line_end);
+    assert_eq!(refused(b"POST /a HTTP/1.1\nHost: a\r\n\r\n"), line_end);
+}
