@@ -212,8 +212,9 @@ fn no_output_has_the_secret() {
         assert!(flags.contains(&"--token-file") || text.contains("\ntoken = *** ("), "{text}");
     }
     // There is no flag for it, and the message about that does not repeat it.
-    for flags in [vec!["--token", TOKEN], vec![&format!("--token={TOKEN}")]] {
-        let output = service().args(&flags).output().expect("the example is built");
+    let in_one = format!("--token={TOKEN}");
+    for flags in [&["--token", TOKEN][..], &[in_one.as_str()]] {
+        let output = service().args(flags).output().expect("the example is built");
         let text = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && text.contains("--token"), "{text}");
         assert!(!text.contains(TOKEN), "{text}");
