@@ -85,11 +85,12 @@ impl Decoder {
     }
 
     /// Reads `input` up to the end of an item at most: returns how many bytes it has read, and the
-    /// item. Without an item, all bytes were read. The bytes that it has read are changed. After an
-    /// error it must not be called again.
+    /// item. Without an item, all bytes were read, or [`FRAMES_MAX`] frames: many frames without an
+    /// item are work for several calls. The bytes that it has read are changed. After an error it
+    /// must not be called again.
     pub(crate) fn decode(&mut self, input: &mut [u8]) -> Result<(usize, Option<Item>), Violation> {
         let mut at = 0;
-        loop {
+        for _ in 0..FRAMES_MAX {
             if self.frame.is_none() {
                 at += self.read_head(&input[at..])?;
             }
@@ -110,6 +111,7 @@ impl Decoder {
                 return Ok((at, Some(item)));
             }
         }
+        Ok((at, None))
     }
 
     /// Reads bytes of a head, and returns how many. If the head is complete then, so is `frame`.
@@ -274,6 +276,10 @@ fn protocol_error(what: &'static str) -> Violation {
 
 const INVALID_TEXT: Violation =
     Violation { code: CloseCode::INVALID_TEXT, what: "a text that is not UTF-8" };
+
+/// How many frames a call reads. Each call counts as one operation of its fiber, and a read of the
+/// stream may find ten thousand empty fragments. Arbitrary: as much work as another operation.
+const FRAMES_MAX: usize = 32;
 
 /// RFC 6455 section 5.5.
 const CONTROL_BYTES_MAX: u64 = 125;

@@ -51,7 +51,7 @@ struct Pending {
 /// What a try has found.
 pub(super) enum Found {
     Item(Item),
-    /// Bytes, which are no whole item.
+    /// Bytes, which are no whole item. More may be pending.
     Part,
     /// Nothing: the caller has to wait.
     Nothing,
