@@ -17,8 +17,8 @@ use humantime::parse_duration;
 use slog::{Logger, o};
 use straightline::admin::Admin;
 use straightline::{
-    AccessLogFormat, Address, IntoResponse, LogLevel, Networks, Request, Response, StatusCode,
-    sched,
+    AccessLogFormat, Address, Capacity, IntoResponse, LogLevel, Networks, Request, Response,
+    StatusCode, sched,
 };
 use straightline_examples::{ServerArgs, announce, logger, run};
 
@@ -38,9 +38,25 @@ struct Args {
     /// How long a stopping server waits for requests in flight
     #[arg(long, value_name = "TIME", default_value = "25s", value_parser = parse_duration)]
     drain_timeout: Duration,
+    /// How many clients may be connected [default: by the descriptors]
+    #[arg(long, value_name = "N")]
+    connections: Option<usize>,
+    /// How many requests may wait for the server at the same time [default: 10000]
+    #[arg(long, value_name = "N")]
+    in_flight: Option<usize>,
     /// Networks whose connections begin with a header of the PROXY protocol [default: none]
     #[arg(long, value_name = "NETWORK")]
     proxy_protocol: Vec<String>,
+}
+
+impl Args {
+    fn capacity(&self) -> Capacity {
+        let default = Capacity::default();
+        let (connections, in_flight) = (default.connections, default.in_flight);
+        default
+            .with_connections(self.connections.unwrap_or(connections))
+            .with_in_flight(self.in_flight.unwrap_or(in_flight))
+    }
 }
 
 /// `/` says who asks, `/slow?ms=N` takes N milliseconds.
@@ -94,7 +110,7 @@ fn main() -> ExitCode {
     run("A service with an admin listener.", |args: Args| {
         let level = LogLevel::new(slog::Level::Info);
         let logger = Logger::root(level.filter(logger(slog::Level::Trace)), o!());
-        let server = args.server.server().logger(logger);
+        let server = args.server.server().logger(logger).capacity(args.capacity());
         let server = server.ready_delay(args.ready_delay).drain_timeout(args.drain_timeout);
         let server = server.proxy_protocol(Networks::new(&args.proxy_protocol)?);
         let server = match args.access_log {
