@@ -31,6 +31,7 @@ pub mod cookbook {}
 /// How to run a server in production: systemd, containers, proxies, restarts without a request that
 /// fails.
 ///
+/// [memory-sum]: crate::guide::memory#the-sum
 /// [operations]: crate::guide::operations
 /// [overload]: crate::guide::overload
 /// [tls]: crate::guide::tls

@@ -47,7 +47,7 @@ pub struct Inherited {
 /// # hello.service, with a stop that takes longer than the drain
 /// [Service]
 /// ExecStart=/usr/local/bin/hello
-/// TimeoutStopSec=40
+/// TimeoutStopSec=45
 /// ```
 ///
 /// Not a yield point.

@@ -144,3 +144,46 @@ fn its_log_can_be_moved_and_its_admin_listener_drains_it() {
     assert!(first.contains("\"/first\"") && !first.contains("\"/second\""), "{first}");
     assert!(second.contains("\"/second\"") && !second.contains("\"/first\""), "{second}");
 }
+
+/// The text between `begin` and `end`.
+fn between<'t>(text: &'t str, begin: &str, end: &str) -> &'t str {
+    let (_, rest) = text.split_once(begin).unwrap_or_else(|| panic!("no {begin}"));
+    rest.split_once(end).unwrap_or_else(|| panic!("no {end}")).0
+}
+
+#[test]
+fn the_bounds_of_the_deployment_agree_with_its_memory_limit() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/kubernetes/deployment.yaml");
+    let manifest = fs::read_to_string(path).expect("a file");
+    let list =
+        between(&manifest, "args: [", "]").split(',').map(|arg| arg.trim().trim_matches('"'));
+    let args: Vec<_> = list.collect();
+    let value = |flag: &str| -> u64 {
+        let at = args.iter().position(|arg| *arg == flag).unwrap_or_else(|| panic!("no {flag}"));
+        args[at + 1].parse().expect("a number")
+    };
+    let limit: u64 = between(&manifest, "memory: ", "Mi}\n          securityContext")
+        .rsplit(' ')
+        .next()
+        .and_then(|text| text.parse().ok())
+        .expect("a limit in MiB");
+    let (connections, in_flight) = (value("--connections"), value("--in-flight"));
+    assert!(in_flight <= connections);
+    // The program; at rest, the stack of each, the kernel's buffers; buffers and bodies.
+    let mebibytes = |tenths_of_kib: u64| (connections * tenths_of_kib).div_ceil(10 * 1024);
+    let sum = 10 + mebibytes(7) + mebibytes(160) + mebibytes(400) + limit / 4;
+    assert!(manifest.contains(&format!("{sum} MiB  of {limit}: ")), "{sum} MiB");
+    assert!(sum <= limit * 3 / 4, "{sum} of {limit} MiB");
+
+    // The program takes these flags.
+    let flags = ["--admin", "127.0.0.1:0", "--workers", "1"];
+    let flags: Vec<_> = args.into_iter().chain(flags).filter(|arg| *arg != "-").collect();
+    let flags: Vec<_> = flags.into_iter().filter(|arg| *arg != "--access-log").collect();
+    let mut server = Server::start("service", &flags);
+    let admin = admin_of(&mut server);
+    let settings = Client::connect(&*admin).get("/settings").send();
+    let settings = settings.text();
+    for (name, expected) in [("connections", connections), ("in_flight", in_flight)] {
+        assert!(settings.contains(&format!("capacity.{name} = {expected} (")), "{settings}");
+    }
+}

@@ -54,6 +54,9 @@ pub struct Metrics {
     pub renewals: u64,
     /// Lines that the access log left out because they could not be written fast enough.
     pub access_log_dropped: u64,
+    /// Messages that the [service manager](crate::ServerBuilder::systemd) did not get within a
+    /// second.
+    pub notify_failures: u64,
     /// Bytes of memory that the server uses for its clients, see
     /// [`Capacity::memory_bytes`](crate::Capacity::memory_bytes).
     pub memory_held: u64,
@@ -81,6 +84,7 @@ impl Metrics {
             replacements: shared.replacements(),
             renewals: shared.renewals.count(),
             access_log_dropped: shared.access_log.as_ref().map_or(0, |log| log.dropped()),
+            notify_failures: shared.config.manager.as_ref().map_or(0, |manager| manager.failures()),
             memory_held: shared.memory.held(),
             #[cfg(feature = "_tls")]
             tls: shared.tls_numbers.metrics(shared.config.tls.as_ref()),
@@ -211,6 +215,8 @@ impl Metrics {
         text.counter("straightline_renewals_total", help, self.renewals);
         let help = "Lines left out of the access log.";
         text.counter("straightline_access_log_dropped_total", help, self.access_log_dropped);
+        let help = "Messages that the service manager did not get within a second.";
+        text.counter("straightline_notify_failures_total", help, self.notify_failures);
     }
 
     fn put_schedulers(&self, text: &mut Exposition) {

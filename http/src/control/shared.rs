@@ -20,7 +20,7 @@ use super::shutdown::Shutdown;
 use super::slot::Slot;
 use super::socket_file::SocketFile;
 use crate::config::{Address, Config, Descriptors, Phase};
-use crate::systemd::{Manager, ManagerFailure, NotifyState};
+use crate::systemd::Manager;
 #[cfg(feature = "_tls")]
 use crate::telemetry::TlsNumbers;
 use crate::telemetry::{AccessLog, Event, Observers, PartRegistry};
@@ -132,11 +132,9 @@ impl Shared {
     }
 
     /// Lets the service manager know something, if there is one.
-    pub(crate) fn tell_manager(&self, tell: impl FnOnce(&Manager) -> Result<(), ManagerFailure>) {
-        if let Some(manager) = &self.config.manager
-            && let Err(ManagerFailure(error)) = tell(manager)
-        {
-            self.observers.emit(&Event::NotifyFailed { error: &error });
+    pub(crate) fn tell_manager(&self, tell: impl FnOnce(&Manager)) {
+        if let Some(manager) = &self.config.manager {
+            tell(manager);
         }
     }
 
@@ -205,10 +203,7 @@ impl Shared {
             return;
         }
         let event = Event::ShutdownAdvanced { phase: to };
-        self.tell_manager(|manager| {
-            let status = event.to_string();
-            manager.tell(&[NotifyState::Stopping, NotifyState::Status(&status)])
-        });
+        self.tell_manager(|manager| manager.record_stopping(&event.to_string()));
         self.observers.emit(&event);
         if to >= Phase::Draining {
             self.remove_socket_files();

@@ -18,7 +18,7 @@ use crate::config::{Capacity, Config, connections_for, raise_limit};
 use crate::conn::{Around, ErrorResponder, Service, ShardHandler, Wrapper};
 use crate::control::{OpenPorts, Port, Shared, open_all};
 use crate::systemd::Manager;
-use crate::telemetry::{AccessLog, AccessLogFormat, Observers};
+use crate::telemetry::{AccessLog, AccessLogFormat, Event, Observers};
 
 /// What a builder has collected.
 pub(super) struct Plan {
@@ -101,7 +101,11 @@ impl Plan {
 
     fn find_manager(&mut self) -> io::Result<()> {
         if self.tells_manager {
-            self.config.manager = Manager::from_environment()?.map(Arc::new);
+            let observers = self.observers.clone();
+            let on_failure =
+                move |error: &io::Error| observers.emit(&Event::NotifyFailed { error });
+            let manager = Manager::from_environment(Box::new(on_failure))?;
+            self.config.manager = manager.map(Arc::new);
         }
         Ok(())
     }

@@ -1,8 +1,11 @@
 //! A server that listens, and its life until the last shard has ended.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::sync::mpsc::RecvTimeoutError;
+use std::thread;
 use std::time::Duration;
 
 use straightline_sched::sync::{Selectable, after, mpsc, select};
@@ -230,11 +233,8 @@ impl Server {
             }
         }
         let stuck = running.len() as u64;
-        guests.iter().map(Guest::shared).chain([&shared]).for_each(|shared| finish(shared));
-        if !sim::is_simulated() {
-            // Output that is not written by then is lost if the program exits now.
-            stderr().flush_within(FLUSH_TIME);
-        }
+        let servers: Vec<_> = guests.iter().map(Guest::shared).chain([&shared]).collect();
+        finish(&servers);
         match panic {
             Some(payload) => std::panic::resume_unwind(payload),
             None => match shared.take_failure() {
@@ -261,14 +261,49 @@ fn start_all(
     result
 }
 
-/// The shards of a server have ended, or will not end any more.
-fn finish(shared: &Shared) {
+/// The shards of these servers have ended, or will not end any more.
+fn finish(servers: &[&Arc<Shared>]) {
     // Nothing else closes the connections of stuck shards and of fibers that were abandoned.
-    for slot in shared.shards.all() {
+    for slot in servers.iter().flat_map(|shared| shared.shards.all()) {
         slot.streams.shut_down();
     }
-    if let Some(log) = &shared.access_log {
-        log.finish();
+    with_heart(servers, || {
+        for shared in servers {
+            shared.tell_manager(Manager::finish);
+            if let Some(log) = &shared.access_log {
+                log.finish();
+            }
+        }
+        if !sim::is_simulated() {
+            // Output that is not written by then is lost if the program exits now.
+            stderr().flush_within(FLUSH_TIME);
+        }
+    });
+}
+
+/// Calls `wait`, which blocks its thread for a bounded time. A watchdog that expects messages gets
+/// them meanwhile.
+fn with_heart(servers: &[&Arc<Shared>], wait: impl Fn() + Sync) {
+    let beats = |shared: &Shared| shared.config.manager.as_ref()?.beat_interval();
+    if !servers.iter().any(|shared| beats(shared).is_some()) {
+        return wait();
+    }
+    let (ended, end) = std::sync::mpsc::channel::<Infallible>();
+    let waits = &wait;
+    let has_ended = thread::scope(|scope| {
+        let work = move || {
+            let _ended = ended;
+            waits();
+        };
+        let thread = thread::Builder::new().name("straightline-finish".into());
+        let is_started = thread.spawn_scoped(scope, work).is_ok();
+        while is_started && end.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
+            servers.iter().for_each(|shared| shared.tell_manager(Manager::beat));
+        }
+        is_started
+    });
+    if !has_ended {
+        wait(); // no thread is left
     }
 }
 

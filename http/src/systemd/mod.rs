@@ -27,12 +27,21 @@
 //! The shards themselves send the messages of the watchdog, from their fibers. So the messages stop
 //! if all threads are stuck, and the manager restarts the process. As long as one shard serves,
 //! they go on. During a shutdown, the thread of [`Server::run`](crate::Server::run) sends them too,
-//! because a shutdown ends in time by itself.
+//! until it returns, because a shutdown ends in time by itself. So also a shutdown that waits two
+//! seconds for the reader of the access log is not taken for a process that hangs. The server does
+//! not ask for a longer stop (`EXTEND_TIMEOUT_USEC`): `TimeoutStopSec=` should be longer than
+//! [`ready_delay`](crate::ServerBuilder::ready_delay),
+//! [`drain_timeout`](crate::ServerBuilder::drain_timeout) and sixteen seconds together.
 //!
 //! A process that has several servers tells of one of them, and not of one that
-//! [uses the shards](crate::Server::also) of another. A message that the manager does not get is an
-//! [`Event::NotifyFailed`](crate::Event::NotifyFailed). If the manager's address is malformed,
+//! [uses the shards](crate::Server::also) of another. If the manager's address is malformed,
 //! [`build`](crate::ServerBuilder::build) returns an error.
+//!
+//! The manager gets the messages in their order. If its queue is full, or if it is gone, they wait
+//! until it has got them, and a thread tries again. Of each kind in the table, one message waits at
+//! most: the last one. A message that the manager does not get within a second is an
+//! [`Event::NotifyFailed`](crate::Event::NotifyFailed), and is
+//! [counted](crate::Metrics::notify_failures).
 //!
 //! The protocols are those of `sd_notify(3)`, `sd_listen_fds(3)` and `sd_watchdog_enabled(3)`.
 //! Other service managers and container runtimes speak them too.
@@ -44,9 +53,10 @@
 mod manager;
 mod notify_socket;
 mod notify_state;
+mod outbox;
 mod watchdog;
 
-pub(crate) use manager::{Manager, ManagerFailure};
+pub(crate) use manager::Manager;
 pub use notify_socket::notify;
 pub use notify_state::NotifyState;
 pub use straightline_net::inherit::{Inherited, listeners};

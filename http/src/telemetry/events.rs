@@ -262,8 +262,9 @@ pub enum Event<'e> {
         /// `None` if there is no such code.
         outcome: Option<Result<(), &'e io::Error>>,
     },
-    /// The [service manager](crate::ServerBuilder::systemd) could not be told something. Reported
-    /// once, until a message reaches it again.
+    /// The [service manager](crate::ServerBuilder::systemd) did not get a message within a second:
+    /// its queue is full, or it is gone. Further attempts follow. Reported once, until a message
+    /// reaches it again; [counted](crate::Metrics::notify_failures) for each message.
     #[non_exhaustive]
     NotifyFailed {
         /// The system's error.

@@ -44,6 +44,8 @@ pub(super) struct Conversation {
     writer: Rc<Writer>,
     state: Cell<State>,
     last_ping: Cell<Instant>,
+    /// How many Pings of those that came at once were answered.
+    pongs: Cell<u32>,
     /// When this side began the end.
     closing_since: Cell<Option<Instant>>,
     close_frame: RefCell<Option<CloseFrame>>,
@@ -88,6 +90,7 @@ impl Conversation {
             is_compressing,
             state: Cell::new(State::Open),
             last_ping: Cell::new(turn_start()),
+            pongs: Cell::new(0),
             closing_since: Cell::new(None),
             close_frame: RefCell::new(None),
         })
@@ -154,6 +157,8 @@ impl Conversation {
             let found = match self.reader.next_pending() {
                 Ok(Some(found)) => found,
                 Ok(None) => {
+                    self.writer.send_pong();
+                    self.pongs.set(0);
                     if self.stream.host().is_draining() {
                         self.close(CloseCode::GOING_AWAY, "");
                     }
@@ -172,6 +177,7 @@ impl Conversation {
             match found {
                 Found::Item(item) => {
                     if let Some(message) = self.take(item) {
+                        self.writer.send_pong(); // the program may not come back for long
                         return Ok(Received::Message(message));
                     }
                 }
@@ -320,7 +326,7 @@ impl Conversation {
                 self.numbers.received.bump();
                 return Some(message);
             }
-            Item::Ping(payload) if is_open => self.writer.push(FrameKind::Pong, payload),
+            Item::Ping(payload) if is_open => self.answer_ping(payload),
             Item::Message(_) | Item::Ping(_) | Item::Pong => {}
             #[cfg(feature = "websocket-deflate")]
             Item::Compressed { .. } => {} // never: the reader inflates it
@@ -333,6 +339,17 @@ impl Conversation {
             }
         }
         None
+    }
+
+    /// Each Ping of a client costs a system call, if it is answered. So of many Pings that come at
+    /// once only the first ones are, and the last (RFC 6455 section 5.5.3).
+    fn answer_ping(&self, payload: Bytes) {
+        if self.pongs.get() < PONGS_MAX {
+            self.pongs.update(|count| count + 1);
+            self.writer.push(FrameKind::Pong, payload);
+        } else {
+            self.writer.put_pong(payload);
+        }
     }
 
     #[cold]
@@ -359,6 +376,7 @@ impl Conversation {
         }
         match fault {
             ReadFault::Violation(violation) => {
+                self.writer.send_pong(); // it was asked for before the fault
                 self.numbers.violations.bump();
                 self.end_with(Some((violation.code, violation.what)));
                 Error::Violation { code: violation.code, what: violation.what }
@@ -399,6 +417,10 @@ impl Conversation {
         self.stream.host().emit(&Event::ProtocolReported { peer, protocol, message: &message });
     }
 }
+
+/// How many Pings that came at once are answered, and the last one. Arbitrary: more than a client
+/// has a reason to send.
+const PONGS_MAX: u32 = 16;
 
 /// Whether the program has passed on that the conversation is closed.
 fn is_closed(error: &io::Error) -> bool {

@@ -10,7 +10,10 @@ use bytes::Bytes;
 
 use super::close::{CloseCode, CloseFrame};
 use super::frame::{FrameKind, HEAD_BYTES_MAX, ReceivedHead, unmask};
-use super::message::{Message, Text};
+use super::growing_text::GrowingText;
+use super::message::Message;
+#[cfg(feature = "websocket-deflate")]
+use super::message::Text;
 use super::settings::FrameLimits;
 use super::violation::Violation;
 
@@ -60,10 +63,18 @@ struct Frame {
 #[derive(Debug)]
 struct Partial {
     is_text: bool,
-    is_compressed: bool,
-    bytes: Vec<u8>,
-    /// So many bytes of a text are known to be UTF-8.
-    checked: usize,
+    content: Content,
+}
+
+/// What has come of a message.
+#[derive(Debug)]
+enum Content {
+    /// A text is checked as it comes, so that a fault is told before the rest has come.
+    Text(GrowingText),
+    Bytes(Vec<u8>),
+    /// Of a text or of bytes.
+    #[cfg(feature = "websocket-deflate")]
+    Compressed(Vec<u8>),
 }
 
 impl Decoder {
@@ -81,15 +92,16 @@ impl Decoder {
 
     /// How many bytes of memory it keeps for an incomplete message.
     pub(crate) fn held(&self) -> usize {
-        self.message.as_ref().map_or(0, |message| message.bytes.capacity())
+        self.message.as_ref().map_or(0, |message| message.content.capacity())
     }
 
     /// Reads `input` up to the end of an item at most: returns how many bytes it has read, and the
-    /// item. Without an item, all bytes were read. The bytes that it has read are changed. After an
-    /// error it must not be called again.
+    /// item. Without an item, all bytes were read, or [`FRAMES_MAX`] frames: many frames without an
+    /// item are work for several calls. The bytes that it has read are changed. After an error it
+    /// must not be called again.
     pub(crate) fn decode(&mut self, input: &mut [u8]) -> Result<(usize, Option<Item>), Violation> {
         let mut at = 0;
-        loop {
+        for _ in 0..FRAMES_MAX {
             if self.frame.is_none() {
                 at += self.read_head(&input[at..])?;
             }
@@ -110,6 +122,7 @@ impl Decoder {
                 return Ok((at, Some(item)));
             }
         }
+        Ok((at, None))
     }
 
     /// Reads bytes of a head, and returns how many. If the head is complete then, so is `frame`.
@@ -153,9 +166,7 @@ impl Decoder {
         if !kind.is_control() {
             self.check_length(length)?;
             if kind != FrameKind::Continuation {
-                let is_text = kind == FrameKind::Text;
-                let bytes = Vec::new();
-                self.message = Some(Partial { is_text, is_compressed, bytes, checked: 0 });
+                self.message = Some(Partial::new(kind == FrameKind::Text, is_compressed));
             }
         }
         Ok(Frame { kind, is_last, mask, length, read: 0 })
@@ -165,7 +176,7 @@ impl Decoder {
         if length > self.limits.frame_bytes as u64 {
             return Err(Violation { code: CloseCode::TOO_LONG, what: "a frame that is too long" });
         }
-        let before = self.message.as_ref().map_or(0, |message| message.bytes.len());
+        let before = self.message.as_ref().map_or(0, |message| message.content.len());
         if (before as u64).saturating_add(length) > self.limits.message_bytes as u64 {
             let what = "a message that is too long";
             return Err(Violation { code: CloseCode::TOO_LONG, what });
@@ -211,9 +222,19 @@ impl Decoder {
 }
 
 impl Partial {
+    fn new(is_text: bool, is_compressed: bool) -> Self {
+        #[cfg(feature = "websocket-deflate")]
+        if is_compressed {
+            return Self { is_text, content: Content::Compressed(Vec::new()) };
+        }
+        // Without the feature no head is let in that says so.
+        let _ = is_compressed;
+        let text = is_text.then(|| Content::Text(GrowingText::default()));
+        Self { is_text, content: text.unwrap_or(Content::Bytes(Vec::new())) }
+    }
+
     /// Appends bytes of a frame that has `left` more. The buffer grows to twice its size, but not
-    /// beyond what the frame or the longest message needs. If the message goes on, a text is
-    /// checked already here, so that a fault is told before the rest has come.
+    /// beyond what the frame or the longest message needs.
     fn append(
         &mut self,
         payload: &[u8],
@@ -221,40 +242,73 @@ impl Partial {
         goes_on: bool,
         bytes_max: usize,
     ) -> Result<(), Violation> {
-        let needed = self.bytes.len() + payload.len();
-        if needed > self.bytes.capacity() {
-            let doubled = needed.max((self.bytes.capacity() * 2).min(bytes_max));
+        let content = &mut self.content;
+        let needed = content.len() + payload.len();
+        if needed > content.capacity() {
+            let doubled = needed.max((content.capacity() * 2).min(bytes_max));
             // More frames may follow, of a byte each.
             let capacity = if goes_on { doubled } else { doubled.min(needed.saturating_add(left)) };
-            self.bytes.reserve_exact(capacity - self.bytes.len());
+            content.reserve_exact(capacity - content.len());
         }
-        self.bytes.extend_from_slice(payload);
-        if self.is_text && !self.is_compressed && goes_on {
-            match str::from_utf8(&self.bytes[self.checked..]) {
-                Ok(_) => self.checked = self.bytes.len(),
-                Err(error) if error.error_len().is_some() => return Err(INVALID_TEXT),
-                Err(error) => self.checked += error.valid_up_to(),
-            }
-        }
-        Ok(())
+        content.append(payload)
     }
 
     fn into_item(self) -> Result<Item, Violation> {
-        let Self { is_text, bytes, .. } = self;
-        #[cfg(feature = "websocket-deflate")]
-        if self.is_compressed {
-            return Ok(Item::Compressed { is_text, bytes });
+        Ok(match self.content {
+            Content::Text(text) => Item::Message(text.finish()?.into()),
+            Content::Bytes(bytes) => Item::Message(bytes.into()),
+            #[cfg(feature = "websocket-deflate")]
+            Content::Compressed(bytes) => Item::Compressed { is_text: self.is_text, bytes },
+        })
+    }
+}
+
+impl Content {
+    fn len(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Bytes(bytes) => bytes.len(),
+            #[cfg(feature = "websocket-deflate")]
+            Self::Compressed(bytes) => bytes.len(),
         }
-        message(is_text, bytes.into()).map(Item::Message)
+    }
+
+    fn capacity(&self) -> usize {
+        match self {
+            Self::Text(text) => text.capacity(),
+            Self::Bytes(bytes) => bytes.capacity(),
+            #[cfg(feature = "websocket-deflate")]
+            Self::Compressed(bytes) => bytes.capacity(),
+        }
+    }
+
+    fn reserve_exact(&mut self, additional: usize) {
+        match self {
+            Self::Text(text) => text.reserve_exact(additional),
+            Self::Bytes(bytes) => bytes.reserve_exact(additional),
+            #[cfg(feature = "websocket-deflate")]
+            Self::Compressed(bytes) => bytes.reserve_exact(additional),
+        }
+    }
+
+    fn append(&mut self, payload: &[u8]) -> Result<(), Violation> {
+        match self {
+            Self::Text(text) => return text.append(payload),
+            Self::Bytes(bytes) => bytes.extend_from_slice(payload),
+            #[cfg(feature = "websocket-deflate")]
+            Self::Compressed(bytes) => bytes.extend_from_slice(payload),
+        }
+        Ok(())
     }
 }
 
 /// A message of those bytes. A text has to be UTF-8.
+#[cfg(feature = "websocket-deflate")]
 pub(crate) fn message(is_text: bool, bytes: Bytes) -> Result<Message, Violation> {
     if !is_text {
         return Ok(Message::Binary(bytes));
     }
-    Text::try_from(bytes).map(Message::Text).map_err(|_| INVALID_TEXT)
+    Text::try_from(bytes).map(Message::Text).map_err(|_| Violation::INVALID_TEXT)
 }
 
 /// What a Close frame says.
@@ -264,7 +318,7 @@ fn close_frame(payload: &[u8]) -> Result<CloseFrame, Violation> {
     };
     let code = CloseCode::new(u16::from_be_bytes(*code));
     let Some(code) = code else { return Err(protocol_error("an invalid close code")) };
-    let reason = str::from_utf8(reason).map_err(|_| INVALID_TEXT)?;
+    let reason = str::from_utf8(reason).map_err(|_| Violation::INVALID_TEXT)?;
     Ok(CloseFrame { code: Some(code), reason: reason.into() })
 }
 
@@ -272,8 +326,9 @@ fn protocol_error(what: &'static str) -> Violation {
     Violation { code: CloseCode::PROTOCOL_ERROR, what }
 }
 
-const INVALID_TEXT: Violation =
-    Violation { code: CloseCode::INVALID_TEXT, what: "a text that is not UTF-8" };
+/// How many frames a call reads. Each call counts as one operation of its fiber, and a read of the
+/// stream may find ten thousand empty fragments. Arbitrary: as much work as another operation.
+const FRAMES_MAX: usize = 32;
 
 /// RFC 6455 section 5.5.
 const CONTROL_BYTES_MAX: u64 = 125;

@@ -1,11 +1,16 @@
 //! Messages: text and binary.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::str::Utf8Error;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tungstenite::Utf8Bytes;
+
+use crate::control::Held;
 
 /// A message of a WebSocket. Clones share the bytes.
 ///
@@ -50,6 +55,17 @@ impl Message {
     /// Whether it has no bytes. Not a yield point.
     pub fn is_empty(&self) -> bool {
         self.as_bytes().is_empty()
+    }
+
+    /// The same, counted as memory of the server until its last clone is dropped. A text is not
+    /// checked again.
+    pub(super) fn counted(self, held: Held) -> Self {
+        match self {
+            Self::Text(text) => Self::Text(text.counted(held)),
+            Self::Binary(bytes) => {
+                Self::Binary(Bytes::from_owner(Counted { content: bytes, _held: held }))
+            }
+        }
     }
 
     /// The bytes without their kind. Not a yield point.
@@ -105,13 +121,83 @@ impl From<&[u8]> for Message {
 /// let text = Text::from("hello");
 /// assert_eq!(text.to_uppercase(), "HELLO");
 /// ```
-#[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Text(Utf8Bytes);
+#[derive(Clone)]
+pub struct Text(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    Plain(Utf8Bytes),
+    /// The text counts as memory of the server.
+    Counted(Arc<Counted<Utf8Bytes>>),
+}
+
+/// The content of a message, and its count.
+struct Counted<C> {
+    content: C,
+    _held: Held,
+}
+
+/// A counted text as the owner of its bytes.
+struct CountedBytes(Arc<Counted<Utf8Bytes>>);
 
 impl Text {
+    fn counted(self, held: Held) -> Self {
+        match self.0 {
+            Kind::Plain(content) => Self(Kind::Counted(Arc::new(Counted { content, _held: held }))),
+            Kind::Counted(_) => self,
+        }
+    }
+
     /// The bytes, which are UTF-8. Not a yield point.
     pub fn into_bytes(self) -> Bytes {
-        self.0.into()
+        match self.0 {
+            Kind::Plain(text) => text.into(),
+            Kind::Counted(text) => Bytes::from_owner(CountedBytes(text)),
+        }
+    }
+}
+
+impl AsRef<[u8]> for Counted<Bytes> {
+    fn as_ref(&self) -> &[u8] {
+        &self.content
+    }
+}
+
+impl AsRef<[u8]> for CountedBytes {
+    fn as_ref(&self) -> &[u8] {
+        self.0.content.as_bytes()
+    }
+}
+
+impl Default for Text {
+    fn default() -> Self {
+        Self(Kind::Plain(Utf8Bytes::default()))
+    }
+}
+
+impl PartialEq for Text {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Text {}
+
+impl Hash for Text {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (**self).hash(state);
+    }
+}
+
+impl PartialOrd for Text {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Text {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (**self).cmp(other)
     }
 }
 
@@ -119,7 +205,7 @@ impl TryFrom<Bytes> for Text {
     type Error = Utf8Error;
 
     fn try_from(bytes: Bytes) -> Result<Self, Self::Error> {
-        Utf8Bytes::try_from(bytes).map(Self)
+        Utf8Bytes::try_from(bytes).map(Kind::Plain).map(Self)
     }
 }
 
@@ -127,19 +213,22 @@ impl Deref for Text {
     type Target = str;
 
     fn deref(&self) -> &str {
-        self.0.as_str()
+        match &self.0 {
+            Kind::Plain(text) => text.as_str(),
+            Kind::Counted(text) => text.content.as_str(),
+        }
     }
 }
 
 impl From<String> for Text {
     fn from(text: String) -> Self {
-        Self(text.into())
+        Self(Kind::Plain(text.into()))
     }
 }
 
 impl From<&str> for Text {
     fn from(text: &str) -> Self {
-        Self(text.into())
+        Self(Kind::Plain(text.into()))
     }
 }
 

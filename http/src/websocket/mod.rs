@@ -73,10 +73,11 @@
 //! inside of the call that waits, so an unwind would lose bytes.
 //!
 //! From the bottom up: `message`, `close`, `error`, `violation`, `origins` and `settings` are
-//! values, `frame` the heads of frames; `decoder` makes items of bytes (`deflate` inflates them)
-//! and `outbox` is what waits to be sent, both without a socket; `reader` and `writer` are the
-//! directions of a socket; `conversation` has the timers and the end, and `socket` is the program's
-//! view of it; `handshake` checks a request, and `endpoint` brings them together. `numbers` counts.
+//! values, `frame` the heads of frames; `decoder` makes items of bytes (`growing_text` checks a
+//! text, `deflate` inflates) and `outbox` is what waits to be sent, both without a socket; `reader`
+//! and `writer` are the directions of a socket; `conversation` has the timers and the end, and
+//! `socket` is the program's view of it; `handshake` checks a request, and `endpoint` brings them
+//! together. `numbers` counts.
 
 mod close;
 mod conversation;
@@ -86,6 +87,7 @@ mod deflate;
 mod endpoint;
 mod error;
 mod frame;
+mod growing_text;
 mod handshake;
 mod message;
 mod numbers;

@@ -13,10 +13,11 @@ use std::mem;
 use std::rc::Rc;
 use std::time::Instant;
 
-use bytes::Bytes;
 use straightline_sched::turn_start;
 
-use super::decoder::{self, Decoder, Item};
+#[cfg(feature = "websocket-deflate")]
+use super::decoder::message;
+use super::decoder::{Decoder, Item};
 #[cfg(feature = "websocket-deflate")]
 use super::deflate::{Inflated, Inflation};
 use super::message::Message;
@@ -51,7 +52,7 @@ struct Pending {
 /// What a try has found.
 pub(super) enum Found {
     Item(Item),
-    /// Bytes, which are no whole item.
+    /// Bytes, which are no whole item. More may be pending.
     Part,
     /// Nothing: the caller has to wait.
     Nothing,
@@ -172,7 +173,7 @@ impl Reader {
             Inflated::NoRoom => return Err(ReadFault::ShortOfMemory),
             Inflated::Whole(bytes) => bytes,
         };
-        let message = decoder::message(*is_text, bytes.into()).map_err(ReadFault::Violation)?;
+        let message = message(*is_text, bytes.into()).map_err(ReadFault::Violation)?;
         *inflating = None;
         self.count_kept(pending_bytes)?;
         Ok(Some(Found::Item(Item::Message(self.counted(message)?))))
@@ -202,21 +203,7 @@ impl Reader {
         if !held.try_grow_to(bytes) {
             return Err(ReadFault::ShortOfMemory);
         }
-        let is_text = matches!(message, Message::Text(_));
-        let bytes = Bytes::from_owner(Counted { bytes: message.into_bytes(), _held: held });
-        decoder::message(is_text, bytes).map_err(ReadFault::Violation)
-    }
-}
-
-/// A message, and its count.
-struct Counted {
-    bytes: Bytes,
-    _held: Held,
-}
-
-impl AsRef<[u8]> for Counted {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
+        Ok(message.counted(held))
     }
 }
 

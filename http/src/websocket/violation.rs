@@ -10,3 +10,8 @@ pub(crate) struct Violation {
     /// What is wrong, also for the client.
     pub(crate) what: &'static str,
 }
+
+impl Violation {
+    pub(super) const INVALID_TEXT: Self =
+        Self { code: CloseCode::INVALID_TEXT, what: "a text that is not UTF-8" };
+}

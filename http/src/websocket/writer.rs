@@ -31,6 +31,8 @@ pub(super) struct Writer {
     outbox: RefCell<Outbox>,
     /// The memory of the outbox, while the flusher runs.
     held: RefCell<Held>,
+    /// A Pong waits for the next write.
+    owes_pong: Cell<bool>,
     /// While the flusher runs, nothing else writes.
     is_flushing: Cell<bool>,
     flusher: RefCell<Option<JoinHandle<()>>>,
@@ -76,6 +78,7 @@ impl Writer {
             numbers,
             outbox: RefCell::default(),
             held: RefCell::new(held),
+            owes_pong: Cell::new(false),
             is_flushing: Cell::new(false),
             flusher: RefCell::new(None),
             is_sent: Flag::new(),
@@ -117,13 +120,32 @@ impl Writer {
     /// Sends a control frame, whatever waits. Not a yield point.
     pub(super) fn push(self: &Rc<Self>, kind: FrameKind, payload: Bytes) {
         self.outbox.borrow_mut().push(kind, payload);
+        self.write_or_start_flusher();
+    }
+
+    fn write_or_start_flusher(self: &Rc<Self>) {
+        self.owes_pong.set(false);
         if self.is_flushing.get() {
-            return;
+            return; // the flusher sends all
         }
         match self.write() {
             Ok(true) => {}
             Ok(false) => self.start_flusher(),
             Err(error) => self.fail(Failure::Broken(error.kind())),
+        }
+    }
+
+    /// A Pong that is sent by the next call of [`send_pong`](Self::send_pong), or with the next
+    /// frame. It replaces one that has not been sent. Not a yield point.
+    pub(super) fn put_pong(&self, payload: Bytes) {
+        self.outbox.borrow_mut().push(FrameKind::Pong, payload);
+        self.owes_pong.set(true);
+    }
+
+    /// Sends the last Pong, if it was not sent. Not a yield point.
+    pub(super) fn send_pong(self: &Rc<Self>) {
+        if self.owes_pong.get() {
+            self.write_or_start_flusher();
         }
     }
 

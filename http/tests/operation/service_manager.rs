@@ -3,15 +3,16 @@
 //!
 //! The servers are child processes: this program, started again with an environment of its own.
 
-use std::io::{Read, Write, stdin};
+use std::io::{self, BufRead, BufReader, Read, Write, stdin};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use std::{env, process};
 
 use rustix::process::{Pid, Signal, kill_process};
 use straightline::systemd::{NotifyState, notify};
-use straightline::{Event, Request, Server, ServerBuilder};
+use straightline::{AccessLogFormat, Event, Request, Server, ServerBuilder};
 
 use crate::common::service_manager::{ServiceManager, WATCHDOG};
 
@@ -32,6 +33,8 @@ fn the_service() {
     let server = match &*role {
         "steps" => steps(builder),
         "stuck" => stuck(builder),
+        "telling" => telling(builder),
+        "unread" => unread(builder),
         _ => unheard(builder),
     };
     match server {
@@ -63,6 +66,32 @@ fn stuck(builder: ServerBuilder) -> std::io::Result<Server> {
         }
         "served"
     })
+}
+
+/// Prints its events.
+fn telling(builder: ServerBuilder) -> std::io::Result<Server> {
+    let observer = |event: &Event<'_>| match event {
+        Event::NotifyFailed { .. } | Event::Reloaded { .. } => eprintln!("the event: {event}"),
+        _ => (),
+    };
+    let builder = builder.shutdown_on_signals().observer(observer);
+    builder.build(|request: &mut Request| request.server().metrics().to_prometheus())
+}
+
+/// Its access log goes to a program that reads nothing.
+fn unread(builder: ServerBuilder) -> std::io::Result<Server> {
+    struct Unread;
+    impl Write for Unread {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            say("the log is stuck");
+            stdin().read(&mut [0])
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let builder = builder.shutdown_on_signals().access_log(AccessLogFormat::Json, Unread);
+    builder.build(|_: &mut Request| "served")
 }
 
 /// Ends when the event has come.
@@ -161,6 +190,74 @@ fn the_watchdog_hears_nothing_while_every_thread_is_stuck() {
     drop((first, second));
     send(&child, Signal::KILL);
     child.wait().expect("it ends");
+}
+
+/// Fills the queue of that manager; returns how many messages there are.
+fn fill(manager: &ServiceManager) -> usize {
+    let socket = UnixDatagram::unbound().expect("a socket");
+    socket.set_nonblocking(true).expect("a socket of our own");
+    (0..).find(|_| socket.send_to(b"old", manager.address()).is_err()).expect("it is bounded")
+}
+
+#[test]
+fn a_full_queue_delays_messages_and_neither_loses_nor_reorders_them() {
+    let manager = ServiceManager::new();
+    let old = fill(&manager);
+    let mut child = start(&mut service("telling", manager.address()));
+    let mut events = BufReader::new(child.stderr.take().expect("piped")).lines();
+    let mut await_event = |what: &str| {
+        let is_it = |line: io::Result<String>| line.is_ok_and(|line| line.contains(what));
+        assert!(events.by_ref().any(is_it), "{what}");
+    };
+    await_event("the service manager cannot be told");
+    send(&child, Signal::HUP);
+    await_event("the event: SIGHUP: there is nothing to reload");
+    // The reload is over, but the message of that may be on its way.
+    for _ in 0..old {
+        assert_eq!(manager.receive(), "old");
+    }
+    let mut told = vec![manager.receive()];
+    while !(told.len() > 1 && told.last().is_some_and(|last| last.starts_with("READY=1\n"))) {
+        told.push(manager.receive());
+    }
+    let address = told.last().and_then(|last| last.split("serving on ").nth(1)).expect("ready");
+    let mut metrics = String::new();
+    connect(address.trim_end(), "/").read_to_string(&mut metrics).expect("an answer");
+    let is_counted = |line: &&str| line.starts_with("straightline_notify_failures_total ");
+    assert!(!metrics.lines().find(is_counted).expect("a counter").ends_with(" 0"), "{metrics}");
+    let firsts: Vec<_> = told.iter().map(|text| &text[..text.find('\n').unwrap()]).collect();
+    // The first `READY=1` had begun before the queue had room, or the last one has replaced it.
+    let expected: &[&str] = match firsts.len() {
+        2 => &["RELOADING=1", "READY=1"],
+        _ => &["READY=1", "RELOADING=1", "READY=1"],
+    };
+    assert_eq!(firsts, expected);
+    send(&child, Signal::TERM);
+    assert!(manager.receive().starts_with("STOPPING=1\n"));
+    assert!(child.wait().expect("it ends").success());
+}
+
+#[test]
+fn the_watchdog_hears_the_end_of_a_shutdown_that_waits_for_the_log() {
+    let manager = ServiceManager::new();
+    let mut command = service("unread", manager.address());
+    let mut child = start(command.env("WATCHDOG_USEC", "400000"));
+    let address = manager.wait_for_ready();
+    let mut text = String::new();
+    connect(&address, "/").read_to_string(&mut text).expect("an answer");
+    assert_eq!(manager.receive_state(), "STATUS=the log is stuck\n");
+    send(&child, Signal::TERM);
+    assert!(manager.receive_state().starts_with("STOPPING=1\n"));
+    // The threads of the server end at once, and the rest of two seconds is the wait for the log,
+    // which goes on for as long as the standard input is open: a wait would close it.
+    let stdin = child.stdin.take();
+    assert!(child.wait().expect("it ends").success());
+    let mut beats = 0;
+    while manager.receive_within(Duration::from_millis(1)).is_some() {
+        beats += 1;
+    }
+    drop(stdin);
+    assert!(beats >= 5, "{beats}");
 }
 
 #[test]

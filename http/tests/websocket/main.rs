@@ -10,6 +10,7 @@ mod closing;
 mod compressed;
 mod drains;
 mod ends;
+mod floods;
 mod handshakes;
 mod limits;
 mod other_clients;
