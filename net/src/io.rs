@@ -9,12 +9,10 @@ use std::task::{Context, Poll, ready};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::io::Errno;
-
 #[cfg(any(feature = "tokio-io", feature = "futures-io"))]
 use straightline_sched::poll_checkpoint;
 use straightline_sched::{
-    DriverKind, Interest, Source, Watch, checkpoint, driver_kind, note_unwound_write, now,
+    DriverKind, Interest, Source, checkpoint, driver_kind, note_unwound_write, now,
 };
 
 use crate::socket::Socket;
@@ -319,36 +317,6 @@ fn is_transient(error: &io::Error) -> bool {
 /// datagram sockets and Unix listeners only; of a stream the kernel reports the end itself.
 pub(crate) fn is_shut<S: AsFd>(source: &Source<Socket<S>>) -> bool {
     source.clear_blocked(Interest::Read)
-}
-
-/// Accepts with `accept`, without waiting. For a listener that was shut down it returns the error
-/// that Linux returns only for TCP.
-pub(crate) fn try_accept<L: AsFd, T>(
-    listener: &Source<Socket<L>>,
-    accept: impl FnOnce(&Socket<L>) -> io::Result<T>,
-) -> io::Result<T> {
-    match accept(listener.inner()) {
-        Err(error) if error.kind() == ErrorKind::WouldBlock && is_shut(listener) => {
-            Err(Errno::INVAL.into())
-        }
-        result => result,
-    }
-}
-
-/// Accepts with `accept`, and waits while no connection is in the queue.
-pub(crate) fn accept<L: Watch, T>(
-    listener: &Source<L>,
-    accept: impl Fn() -> io::Result<T>,
-) -> io::Result<T> {
-    // Before the accept: this may raise, and an accepted connection would be closed.
-    checkpoint();
-    loop {
-        match accept() {
-            Err(error) if error.kind() == ErrorKind::WouldBlock => listener.wait(Interest::Read)?,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            result => return result,
-        }
-    }
 }
 
 /// The timeouts of `std::net`, for a type with an `io` field.

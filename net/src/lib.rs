@@ -52,6 +52,7 @@
 
 #![deny(unsafe_code)]
 
+mod accept_queue;
 #[allow(unsafe_code)]
 mod ascii;
 mod bind_error;

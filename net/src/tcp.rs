@@ -7,11 +7,12 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use socket2::SockRef;
-use straightline_sched::{Interest, Source, now, sync::Ready};
+use straightline_sched::{Interest, now, sync::Ready};
 
+use crate::accept_queue::AcceptQueue;
 use crate::bound::{BoundListener, BoundTcpListener, Kind};
 use crate::connect;
-use crate::io::{Io, accept, impl_stream, impl_timeouts, try_accept};
+use crate::io::{Io, impl_stream, impl_timeouts};
 use crate::listen::{ListenOptions, drop_new_handshakes};
 use crate::lookup::ToSocketAddrs;
 use crate::nonblocking::impl_nonblocking;
@@ -38,7 +39,7 @@ use crate::timeouts::checked_timeout;
 /// ```
 #[derive(Debug)]
 pub struct TcpListener {
-    source: Source<Socket<net::TcpListener>>,
+    queue: AcceptQueue<net::TcpListener>,
 }
 
 /// A TCP connection, as [`std::net::TcpStream`].
@@ -111,7 +112,7 @@ impl TcpListener {
             Kind::System(listener) => Self::from_std(listener),
             Kind::Simulated(bound) => {
                 let handle = bound.into_handle()?;
-                Ok(Self { source: Source::new(Socket::Simulated(Box::new(handle))) })
+                Ok(Self { queue: AcceptQueue::new(Socket::Simulated(Box::new(handle))) })
             }
         }
     }
@@ -120,7 +121,7 @@ impl TcpListener {
     ///
     /// Not a yield point.
     pub fn into_bound(self) -> BoundTcpListener {
-        let kind = match self.source.into_inner() {
+        let kind = match self.queue.into_inner() {
             Socket::System(listener) => Kind::System(listener),
             Socket::Simulated(handle) => Kind::Simulated(handle.into_bound()),
         };
@@ -134,7 +135,7 @@ impl TcpListener {
     /// If it cannot be made non-blocking.
     pub fn from_std(listener: net::TcpListener) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
-        Ok(Self { source: Source::new(Socket::System(listener)) })
+        Ok(Self { queue: AcceptQueue::new(Socket::System(listener)) })
     }
 
     /// The standard library's listener, still non-blocking.
@@ -145,7 +146,7 @@ impl TcpListener {
     /// [`into_bound`](Self::into_bound).
     #[track_caller]
     pub fn into_std(self) -> net::TcpListener {
-        self.source.into_inner().into_system()
+        self.queue.into_inner().into_system()
     }
 
     /// Waits for a connection.
@@ -167,7 +168,7 @@ impl TcpListener {
     /// the socket was shut down, through another descriptor of it, and listens no more. When it
     /// would have to wait: that the fiber is unwinding, or that the caller is not a fiber.
     pub fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        accept(&self.source, || self.try_accept())
+        self.queue.accept(|| self.try_accept())
     }
 
     /// Accepts a connection that waits in the queue, without waiting for one.
@@ -179,7 +180,7 @@ impl TcpListener {
     /// `WouldBlock` when the queue is empty; wait with [`wait_readable`](Self::wait_readable) then.
     /// Otherwise as [`accept`](Self::accept).
     pub fn try_accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let (stream, peer) = try_accept(&self.source, |listener| match listener {
+        let (stream, peer) = self.queue.try_accept(|listener| match listener {
             Socket::System(listener) => {
                 let (stream, peer) = accept_nonblocking(listener)?;
                 Ok((Socket::System(stream), peer))
@@ -197,8 +198,7 @@ impl TcpListener {
     ///
     /// # Blocking
     ///
-    /// A yield point, unless a connection came since the last wait. Call it after an accept that
-    /// would have blocked.
+    /// A yield point, unless a connection came since the last wait. Try to accept before.
     ///
     /// # Cancellation
     ///
@@ -210,7 +210,7 @@ impl TcpListener {
     /// When the system cannot watch the descriptor, the fiber is unwinding, or the caller is not a
     /// fiber.
     pub fn wait_readable(&self) -> io::Result<()> {
-        self.source.wait(Interest::Read)
+        self.queue.source().wait(Interest::Read)
     }
 
     /// That an accept would not block, as a thing to [`select`](straightline_sched::sync::select())
@@ -238,7 +238,7 @@ impl TcpListener {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn readable(&self) -> Ready<'_> {
-        Ready::to_read(&self.source)
+        Ready::to_read(self.queue.source())
     }
 
     /// Admits no further handshake. From now on only clients whose handshake has begun get into the
@@ -273,7 +273,7 @@ impl TcpListener {
     /// # std::io::Result::Ok(())
     /// ```
     pub fn close_queue(&self) -> io::Result<()> {
-        match self.source.inner() {
+        match self.queue.source().inner() {
             Socket::System(listener) => drop_new_handshakes(listener),
             Socket::Simulated(handle) => handle.close_queue(),
         }
@@ -285,7 +285,7 @@ impl TcpListener {
     ///
     /// As std's.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        match self.source.inner() {
+        match self.queue.source().inner() {
             Socket::System(listener) => listener.local_addr(),
             Socket::Simulated(handle) => handle.local_addr(),
         }
@@ -303,7 +303,7 @@ impl AsFd for TcpListener {
     ///
     /// If it is [simulated](crate::sim): it has no descriptor.
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.source.inner().descriptor()
+        self.queue.source().inner().descriptor()
     }
 }
 

@@ -8,10 +8,11 @@ use std::path::Path;
 
 use straightline_sched::sim::is_simulated;
 use straightline_sched::sync::Ready;
-use straightline_sched::{Interest, Source, now, wait_for_armed};
+use straightline_sched::{Interest, now, wait_for_armed};
 
+use crate::accept_queue::AcceptQueue;
 use crate::bound::{BoundListener, BoundUnixListener, Kind, address_of};
-use crate::io::{Io, Reads, accept, impl_stream, impl_timeouts, try_accept};
+use crate::io::{Io, Reads, impl_stream, impl_timeouts};
 use crate::nonblocking::impl_nonblocking;
 use crate::sim::Handle;
 use crate::socket::Socket;
@@ -39,7 +40,7 @@ use crate::socket::Socket;
 /// ```
 #[derive(Debug)]
 pub struct UnixListener {
-    source: Source<Socket<net::UnixListener>>,
+    queue: AcceptQueue<net::UnixListener>,
 }
 
 /// A Unix domain connection, as [`std::os::unix::net::UnixStream`].
@@ -100,7 +101,7 @@ impl UnixListener {
             Kind::System(listener) => Self::from_std(listener),
             Kind::Simulated(bound) => {
                 let handle = bound.into_handle()?;
-                Ok(Self { source: Source::new(Socket::Simulated(Box::new(handle))) })
+                Ok(Self { queue: AcceptQueue::new(Socket::Simulated(Box::new(handle))) })
             }
         }
     }
@@ -109,7 +110,7 @@ impl UnixListener {
     ///
     /// Not a yield point.
     pub fn into_bound(self) -> BoundUnixListener {
-        let kind = match self.source.into_inner() {
+        let kind = match self.queue.into_inner() {
             Socket::System(listener) => Kind::System(listener),
             Socket::Simulated(handle) => Kind::Simulated(handle.into_bound()),
         };
@@ -123,7 +124,7 @@ impl UnixListener {
     /// If it cannot be made non-blocking.
     pub fn from_std(listener: net::UnixListener) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
-        Ok(Self { source: Source::new(Socket::System(listener)) })
+        Ok(Self { queue: AcceptQueue::new(Socket::System(listener)) })
     }
 
     /// The standard library's listener, still non-blocking.
@@ -134,7 +135,7 @@ impl UnixListener {
     /// [`into_bound`](Self::into_bound).
     #[track_caller]
     pub fn into_std(self) -> net::UnixListener {
-        self.source.into_inner().into_system()
+        self.queue.into_inner().into_system()
     }
 
     /// Waits for a connection.
@@ -151,7 +152,7 @@ impl UnixListener {
     ///
     /// The system's error, see [`TcpListener::accept`](crate::TcpListener::accept).
     pub fn accept(&self) -> io::Result<(UnixStream, SocketAddr)> {
-        accept(&self.source, || self.try_accept())
+        self.queue.accept(|| self.try_accept())
     }
 
     /// Accepts a connection that waits in the queue, without waiting for one; see
@@ -163,7 +164,7 @@ impl UnixListener {
     ///
     /// `WouldBlock` when the queue is empty; otherwise as [`accept`](Self::accept).
     pub fn try_accept(&self) -> io::Result<(UnixStream, SocketAddr)> {
-        try_accept(&self.source, |listener| match listener {
+        self.queue.try_accept(|listener| match listener {
             Socket::System(listener) => {
                 let (stream, peer) = listener.accept()?;
                 Ok((UnixStream::from_std(stream)?, peer))
@@ -192,7 +193,7 @@ impl UnixListener {
     /// When the system cannot watch the descriptor, the fiber is unwinding, or the caller is not a
     /// fiber.
     pub fn wait_readable(&self) -> io::Result<()> {
-        self.source.wait(Interest::Read)
+        self.queue.source().wait(Interest::Read)
     }
 
     /// That an accept would not block, as a thing to [`select`](straightline_sched::sync::select())
@@ -201,7 +202,7 @@ impl UnixListener {
     /// Not a yield point; the `select` is one. If other fibers, shards or processes accept from the
     /// same socket, one of them may be quicker: call [`try_accept`](Self::try_accept) then.
     pub fn readable(&self) -> Ready<'_> {
-        Ready::to_read(&self.source)
+        Ready::to_read(self.queue.source())
     }
 
     /// The address of the listener.
@@ -210,7 +211,7 @@ impl UnixListener {
     ///
     /// As std's.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        match self.source.inner() {
+        match self.queue.source().inner() {
             Socket::System(listener) => listener.local_addr(),
             Socket::Simulated(handle) => address_of(handle.local_path()?),
         }
@@ -228,7 +229,7 @@ impl AsFd for UnixListener {
     ///
     /// If it is [simulated](crate::sim): it has no descriptor.
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.source.inner().descriptor()
+        self.queue.source().inner().descriptor()
     }
 }
 

@@ -19,6 +19,8 @@ use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use rustix::net::sockopt::set_socket_linger;
+use rustix::process::Signal;
 use straightline_harness::ReplyReader;
 
 use heads::BROWSER_LINES;
@@ -26,7 +28,7 @@ pub(crate) use heads::{Parsed, Reader, parse};
 use record::{Conditions, Record, record_path};
 use valgrind::Valgrind;
 
-use crate::reply::{read_expected, unasked};
+use crate::reply::{read_end, read_expected, unasked};
 use crate::serve::PATH;
 
 /// Measures, prints, and compares with the record; false if a figure is too high.
@@ -39,6 +41,7 @@ pub(crate) fn run(update: bool) -> io::Result<bool> {
         let figure = match kind {
             Kind::Instructions(head, depth) => instructions(PLAIN, head, depth),
             Kind::Routed => instructions(ROUTED, Head::Small, 1),
+            Kind::Short => instructions_short(),
             Kind::Idle => bytes_at_rest(),
             Kind::Parsed(head) => heads::instructions_of(name, head),
         }?;
@@ -72,6 +75,7 @@ pub(crate) fn run(update: bool) -> io::Result<bool> {
 const FIGURES: &[(&str, Kind)] = &[
     ("instructions_plaintext", Kind::Instructions(Head::Small, 1)),
     ("instructions_routed", Kind::Routed),
+    ("instructions_short", Kind::Short),
     ("instructions_pipelined", Kind::Instructions(Head::Small, 16)),
     ("instructions_target", Kind::Instructions(Head::Target, 1)),
     ("instructions_target_pipelined", Kind::Instructions(Head::Target, 16)),
@@ -89,6 +93,8 @@ enum Kind {
     Instructions(Head, u64),
     /// The instructions of one request that goes through a router.
     Routed,
+    /// The instructions of one connection with one request, behind which the server closes it.
+    Short,
     /// The bytes of one connection that has sent its response and is idle.
     Idle,
     /// The instructions that this head takes to parse.
@@ -103,6 +109,8 @@ enum Head {
     Target,
     /// The ten field lines of a browser; the target and one line differ each time.
     Browser,
+    /// The small one, and a line that asks the server to close.
+    Closing,
 }
 
 impl Head {
@@ -116,6 +124,9 @@ impl Head {
                 "GET {PATH}?n={number:08} HTTP/1.1\r\nHost: {server}\r\n{BROWSER_LINES}\
                  X-Request-Id: {number:08}-aaaa-bbbb\r\n\r\n"
             ),
+            Self::Closing => {
+                format!("GET {PATH} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n\r\n")
+            }
         }
     }
 }
@@ -136,6 +147,36 @@ fn instructions(kind: &str, head: Head, depth: u64) -> io::Result<u64> {
     };
     let (few, many) = (count(REQUESTS_FEW)?, count(REQUESTS_MANY)?);
     Ok(many.saturating_sub(few) / (REQUESTS_MANY - REQUESTS_FEW))
+}
+
+/// The instructions that the server executes for a connection with one request.
+fn instructions_short() -> io::Result<u64> {
+    let ask = |server: SocketAddr, number: u64| -> io::Result<TcpStream> {
+        let mut client = connect(server)?;
+        client.write_all(Head::Closing.request(server, number).as_bytes())?;
+        Ok(client)
+    };
+    let count = |connections: u64| {
+        let server = Valgrind::start("callgrind", "--callgrind-out-file=/dev/null", PLAIN)?;
+        for _ in 0..connections / SHORT_AT_A_TIME {
+            // The server sees none before all of them are in its queue, with their requests: so
+            // each run has the same to do.
+            server.signal(Signal::STOP)?;
+            let clients = (0..SHORT_AT_A_TIME).map(|number| ask(server.address(), number));
+            let clients: io::Result<Vec<_>> = clients.collect();
+            server.signal(Signal::CONT)?;
+            for mut client in clients? {
+                let mut reader = ReplyReader::default();
+                read_expected(&mut reader, &mut client)?;
+                read_end(&mut reader, &mut client)?;
+                // A close with a reset leaves nothing behind in the kernel's table.
+                set_socket_linger(&client, Some(Duration::ZERO))?;
+            }
+        }
+        server.end("Collected :")
+    };
+    let (few, many) = (count(SHORT_FEW)?, count(SHORT_MANY)?);
+    Ok(many.saturating_sub(few) / (SHORT_MANY - SHORT_FEW))
 }
 
 /// The bytes of heap that the server holds for one idle connection.
@@ -182,6 +223,11 @@ const ROUTED_MORE_MAX: u64 = 300;
 /// Enough requests to fill caches, pools and tables.
 const REQUESTS_FEW: u64 = 1_600;
 const REQUESTS_MANY: u64 = 9_600;
+
+/// The same for connections with one request each.
+const SHORT_FEW: u64 = 800;
+const SHORT_MANY: u64 = 4_000;
+const SHORT_AT_A_TIME: u64 = 8;
 
 /// Powers of two: tables that grow by doubling are full in both runs.
 const CONNECTIONS_FEW: u64 = 128;

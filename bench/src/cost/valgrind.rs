@@ -59,6 +59,10 @@ impl Valgrind {
         self.process.address()
     }
 
+    pub(super) fn signal(&self, signal: Signal) -> io::Result<()> {
+        self.process.signal(signal)
+    }
+
     /// Ends the server, and returns the number behind `name` in the report that the tool then
     /// writes.
     pub(super) fn end(mut self, name: &str) -> io::Result<u64> {

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use parking_lot::RwLock;
@@ -23,6 +23,9 @@ pub(crate) struct Shards {
     slots: RwLock<Slots>,
     /// How many threads the server may have.
     max_threads: usize,
+    /// How many connections are open. A shard that retires may take its connections out of the sum
+    /// before the last of them has come in: so it may be negative for a moment.
+    open: AtomicI64,
     /// How many requests may be in flight.
     in_flight_max: u64,
     /// Whether there are more connections than requests may be in flight. Each connection has one
@@ -46,6 +49,7 @@ impl Shards {
         let shards = Self {
             slots: RwLock::default(),
             max_threads: workers.saturating_add(config.replacements),
+            open: AtomicI64::new(0),
             in_flight_max: config.capacity.in_flight as u64,
             is_crowded: AtomicBool::new(false),
         };
@@ -66,6 +70,7 @@ impl Shards {
     pub(crate) fn forget(&self, slot: &Slot) {
         // Nothing else closes the connections of fibers that were abandoned.
         slot.streams.shut_down();
+        self.leave_sum(slot);
         let mut slots = self.slots.write();
         let before = slots.live.len();
         slots.live.retain(|live| live.index != slot.index);
@@ -74,6 +79,16 @@ impl Shards {
             slot.latencies.add_to(&mut slots.past_latencies);
             slot.routes.add_to(&mut slots.past_routes);
         }
+    }
+
+    /// The shard is to end as soon as it can; its connections do not count any more.
+    pub(crate) fn retire(&self, slot: &Slot) {
+        slot.record_retired();
+        self.leave_sum(slot);
+    }
+
+    fn leave_sum(&self, slot: &Slot) {
+        self.add_open(slot.leave_sum().cast_signed().wrapping_neg());
     }
 
     /// The slots of all shards that have not ended.
@@ -141,22 +156,35 @@ impl Shards {
 
     /// How many connections are open. Those of a retired shard do not count, here and below: they
     /// were shut down, but may never be closed.
+    #[inline]
     pub(crate) fn connections(&self) -> u64 {
-        self.sum(Slot::connections)
+        self.open.load(Ordering::SeqCst).try_into().unwrap_or(0)
     }
 
-    /// A connection was opened or closed: updates `is_crowded`.
-    pub(crate) fn update_crowded(&self) {
+    /// The shard has opened a connection.
+    pub(crate) fn record_opened(&self, slot: &Slot) {
+        if slot.count(true) {
+            self.add_open(1);
+        }
+    }
+
+    /// A connection that the shard had opened is closed.
+    pub(crate) fn record_closed(&self, slot: &Slot) {
+        if slot.count(false) {
+            self.add_open(-1);
+        }
+    }
+
+    /// Changes the sum of the open connections, and updates `is_crowded`.
+    fn add_open(&self, count: i64) {
+        self.open.fetch_add(count, Ordering::SeqCst);
         loop {
-            // Publishes this shard's counters before it reads the flag. Without the fence two
-            // shards that update the flag together could each miss the other's change, and leave a
-            // stale value.
-            fence(Ordering::SeqCst);
             let now = self.connections() > self.in_flight_max;
-            if self.is_crowded.load(Ordering::Relaxed) == now {
+            if self.is_crowded.load(Ordering::SeqCst) == now {
                 return;
             }
-            self.is_crowded.store(now, Ordering::Relaxed);
+            // Then it looks again: two shards that store together must not leave the wrong value.
+            self.is_crowded.store(now, Ordering::SeqCst);
         }
     }
 
@@ -223,6 +251,15 @@ mod tests {
         for number in 1..=10 {
             let slot = shards.add(true);
             assert_eq!((slot.index, shards.threads()), (number, 2));
+            (0..3).for_each(|_| shards.record_opened(&slot));
+            shards.record_closed(&slot);
+            assert_eq!(shards.connections(), 2);
+            if number % 2 == 0 {
+                shards.retire(&slot);
+                shards.record_closed(&slot); // it does not count any more
+                shards.record_opened(&slot);
+                assert_eq!(shards.connections(), 0);
+            }
             slot.counters.accepted.add(3);
             slot.counters.closed.add(3);
             slot.latencies.record(Duration::from_millis(1), 5);

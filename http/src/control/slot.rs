@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use straightline_net::StreamSet;
@@ -20,6 +20,8 @@ pub(crate) struct Slot {
     pub(crate) routes: RouteCounters,
     /// The connections of the shard.
     pub(crate) streams: StreamSet,
+    /// How many of its connections count in the sum of all shards; see [`Slot::count`].
+    counted: AtomicU64,
     /// How many of the shard's own listeners have not failed.
     listening: AtomicUsize,
     /// Copies of the shard's own listeners, for another shard to accept from.
@@ -79,6 +81,7 @@ impl Slot {
             latencies: Histogram::default(),
             routes: RouteCounters::default(),
             streams: StreamSet::new(),
+            counted: AtomicU64::new(0),
             listening: AtomicUsize::new(0),
             own: Mutex::default(),
             handed: Mutex::new(Some(Vec::new())),
@@ -179,7 +182,8 @@ impl Slot {
         self.is_retired.load(Ordering::SeqCst)
     }
 
-    pub(crate) fn retire(&self) {
+    /// Called by [`Shards::retire`](super::shards::Shards::retire) only.
+    pub(super) fn record_retired(&self) {
         self.is_retired.store(true, Ordering::SeqCst);
     }
 
@@ -239,6 +243,23 @@ impl Slot {
         self.counters.accepted.get().saturating_sub(closed)
     }
 
+    /// Counts a connection that the shard has opened, or one less. Returns whether the sum of all
+    /// shards is to change as well.
+    pub(super) fn count(&self, is_open: bool) -> bool {
+        let before = if is_open {
+            self.counted.fetch_add(1, Ordering::SeqCst)
+        } else {
+            self.counted.fetch_sub(1, Ordering::SeqCst)
+        };
+        before & OUT_OF_SUM == 0
+    }
+
+    /// From now on its connections do not count in the sum. Returns how many did.
+    pub(super) fn leave_sum(&self) -> u64 {
+        let before = self.counted.fetch_or(OUT_OF_SUM, Ordering::SeqCst);
+        if before & OUT_OF_SUM == 0 { before } else { 0 }
+    }
+
     /// The shard has ended, except for fibers that it still cancels.
     pub(crate) fn record_ended(&self) {
         self.has_ended.store(true, Ordering::SeqCst);
@@ -258,6 +279,9 @@ impl Slot {
         }
     }
 }
+
+/// The bit of `Slot::counted` which says that the sum does not contain the rest.
+const OUT_OF_SUM: u64 = 1 << 63;
 
 impl fmt::Debug for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

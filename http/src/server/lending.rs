@@ -75,7 +75,7 @@ pub(super) fn retire_spare(shared: &Shared, slot: &Slot) -> bool {
     let loans = shared.loans.lock();
     let is_idle = !loans.is_helper(slot) && slot.is_spare();
     if is_idle {
-        slot.retire();
+        shared.shards.retire(slot);
     }
     is_idle
 }

@@ -162,8 +162,7 @@ pub(super) fn live(state: &Rc<ShardState>, calls: &Calls) -> io::Result<()> {
         let _watching = watching.map(|watching| CancelOnDrop(watching.fiber()));
         drain(state, acceptors);
         if state.slot.is_leaving() {
-            state.slot.retire(); // the server goes on without it
-            state.shared.shards.update_crowded();
+            state.shared.shards.retire(&state.slot); // the server goes on without it
         }
     }
     Ok(())

@@ -50,10 +50,9 @@ fn replace(
     // Only now, so that a client that reconnects at once finds the replacement.
     let disconnected = slot.streams.shut_down();
     if replacement.is_some() {
-        slot.retire();
+        shared.shards.retire(slot);
         slot.close_copies();
         shared.peers.forget(slot.index);
-        shared.shards.update_crowded();
         shared.record_replacement();
     }
     slot.wake(); // it looks at its slot when its thread returns

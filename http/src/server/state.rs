@@ -84,7 +84,7 @@ impl ShardState {
         connection: &Rc<OpenConnection>,
         spawn: impl FnOnce(Registered) -> JoinHandle<()>,
     ) -> JoinHandle<()> {
-        self.shared.shards.update_crowded();
+        self.shared.shards.record_opened(&self.slot);
         self.connections.insert(|key| {
             let handle = spawn(Registered { state: Rc::clone(self), key });
             (Entry::new(Rc::clone(connection), handle.fiber()), handle)
@@ -107,9 +107,9 @@ impl ShardState {
 
     /// The connection has closed: removes it, unless it was removed before.
     fn remove(&self, key: ConnectionKey) {
-        self.shared.shards.update_crowded();
         // Dropped at the end of this function.
         let Some(removed) = self.connections.remove(key) else { return };
+        self.shared.shards.record_closed(&self.slot);
         if self.host.capacity.connections_per_peer != usize::MAX {
             let counted = removed.connection().counted_peer();
             counted.into_iter().for_each(|peer| self.shared.peers.leave(peer, self.slot.index));

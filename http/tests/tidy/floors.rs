@@ -89,7 +89,7 @@ pub(crate) const BUILDINGS: &[Building<'_>] = &[
             "lib.rs  compat.rs  inherit.rs",
             "transport.rs",
             "tcp.rs  udp.rs  unix.rs  memory.rs",
-            "connect.rs  listen.rs  io.rs  nonblocking.rs",
+            "connect.rs  listen.rs  accept_queue.rs  io.rs  nonblocking.rs",
             "bound.rs  lookup.rs  stream_set.rs  split.rs  bind_error.rs",
             "socket.rs  timeouts.rs",
             "sim/",

@@ -6,7 +6,7 @@
 use std::io::ErrorKind;
 use std::net;
 use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::net::UnixListener as StdUnixListener;
+use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream};
 use std::time::Duration;
 
 use rustix::net::{Shutdown, shutdown};
@@ -43,16 +43,40 @@ fn a_unix_listener_that_was_shut_down_has_an_error() {
         let other = listener.as_fd().try_clone_to_owned().expect("a descriptor");
         let listener = UnixListener::from_std(listener).expect("a listener");
         shutdown(other, Shutdown::Both).expect("an open socket");
-        let mut looks = 0;
-        loop {
-            assert_eq!(select(&[&listener.readable()]), Ok(0));
-            looks += 1;
-            match listener.try_accept() {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => assert!(looks < 4),
-                result => break drop(result.expect_err("an end")),
-            }
-        }
+        expect_end(&listener);
     });
+}
+
+#[test]
+fn a_unix_listener_that_was_shut_down_behind_a_connection_has_an_error() {
+    on_a_shard(|| {
+        let path = SocketPath::new();
+        let listener = StdUnixListener::bind(&path).expect("a path of our own");
+        let other = listener.as_fd().try_clone_to_owned().expect("a descriptor");
+        let listener = UnixListener::from_std(listener).expect("a listener");
+        for _ in 0..2 {
+            let _client = UnixStream::connect(&path).expect("there is room in the queue");
+            drop(listener.try_accept().expect("it is in the queue"));
+        }
+        assert_eq!(listener.try_accept().expect_err("none").kind(), ErrorKind::WouldBlock);
+        let _client = UnixStream::connect(&path).expect("there is room in the queue");
+        drop(listener.try_accept().expect("it is in the queue"));
+        shutdown(other, Shutdown::Both).expect("an open socket");
+        expect_end(&listener);
+    });
+}
+
+/// The listener has an error, which is found after a few looks.
+fn expect_end(listener: &UnixListener) {
+    let mut looks = 0;
+    loop {
+        assert_eq!(select(&[&listener.readable()]), Ok(0));
+        looks += 1;
+        match listener.try_accept() {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => assert!(looks < 4),
+            result => break drop(result.expect_err("an end")),
+        }
+    }
 }
 
 #[test]

@@ -5,22 +5,25 @@
 //! body is done, so nothing is searched when a yield point asks. The unwind that a passed deadline
 //! raises carries the call that is to catch it; those in between pass it on.
 //!
+//! Here only the record of the fiber changes. The fiber's timer is set when the fiber next waits:
+//! most bodies are done without a wait. Code behind a body is behind other people's code, which a
+//! coroutine of another library may have carried to another fiber, or beyond the end of the shard;
+//! so no reference to a shard is held over a body.
+//!
 //! [`uncancellable`] removes the fiber's deadline and masks cancels while its body runs. A deadline
 //! that is set inside of the body applies.
 
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::ptr;
 use std::rc::Rc;
 use std::thread;
 use std::time::Duration;
 
 use super::local;
 use super::shard::Shard;
-use super::timer::set_timer;
 use crate::fiber::unwind::{self, Payload, Reason};
-use crate::fiber::{Deadline, FiberCell, Frame, Outer, Tick, with_running};
+use crate::fiber::{Deadline, FiberCell, Frame, Outer};
 
 /// The work was not done in time, and has unwound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,13 +82,13 @@ pub fn deadline<T>(duration: Duration, body: impl FnOnce() -> T) -> Result<T, De
         let at = shard.after(duration);
         let frame = outer.is_after(at).then(|| shard.frames.next());
         if let Some(frame) = frame {
-            set_deadline(shard, &fiber, Deadline::new(at, frame));
+            fiber.bounds.set_deadline(Deadline::new(at, frame));
         }
         (fiber, outer, frame)
     });
     let Some(frame) = frame else { return Ok(body()) };
     let outcome = catch_unwind(AssertUnwindSafe(body));
-    restore(&fiber, outer);
+    fiber.bounds.set_deadline(outer);
     settle(outcome, frame).unwrap_or_else(|payload| resume_unwind(payload))
 }
 
@@ -110,35 +113,6 @@ fn settle_unwound(payload: Payload, frame: Frame) -> thread::Result<DeadlineExce
     }
     local::try_with(|shard| shard.counters.deadlines_exceeded.add(1));
     Ok(DeadlineExceeded)
-}
-
-/// Restores the deadline that the fiber had before the caller's code ran.
-fn restore(fiber: &FiberCell, outer: Deadline) {
-    wake_by(fiber, fiber.bounds.set_deadline(outer));
-}
-
-/// Works out when the fiber ends, and has it woken in time.
-///
-/// It is called behind other people's code, which a coroutine of another library may have carried
-/// to another fiber, or beyond the end of the shard. So no reference to a shard is held over such
-/// code, here and elsewhere; and only the running fiber is known to be of the thread's shard.
-#[allow(clippy::inline_always)] // a call would cost ten instructions of each request
-#[inline(always)]
-pub(super) fn renew(fiber: &FiberCell) {
-    let end = fiber.bounds.renew_end();
-    if end != Tick::NEVER {
-        wake_by(fiber, end);
-    }
-}
-
-/// Has the fiber woken when it ends, if it is the running one; see [`renew`].
-#[cold]
-fn wake_by(fiber: &FiberCell, end: Tick) {
-    local::try_with(|shard| {
-        if with_running(|it| ptr::eq(it, fiber)) == Some(true) {
-            set_timer(shard, fiber, end);
-        }
-    });
 }
 
 /// How much time the nearest deadline leaves; zero when it has passed, `None` without one.
@@ -231,13 +205,8 @@ impl Drop for Masked {
         if let Some(outer) = self.outer.take() {
             self.fiber.bounds.unmask(outer);
         }
-        renew(&self.fiber);
+        self.fiber.bounds.renew_end();
     }
-}
-
-/// Replaces the fiber's deadline, and sets its timer for it.
-fn set_deadline(shard: &Shard, fiber: &FiberCell, deadline: Deadline) {
-    set_timer(shard, fiber, fiber.bounds.set_deadline(deadline));
 }
 
 impl fmt::Display for DeadlineExceeded {

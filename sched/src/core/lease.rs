@@ -13,12 +13,11 @@ use std::rc::Rc;
 use std::thread;
 use std::time::Duration;
 
-use super::deadline::{DeadlineExceeded, renew, settle};
+use super::deadline::{DeadlineExceeded, settle};
 use super::elsewhere;
 use super::local;
 use super::mailbox::Message;
 use super::shard::Shard;
-use super::timer::set_timer;
 use crate::fiber::{FiberKey, LeaseHold, Tick};
 
 /// A deadline that can be renewed, and used for one piece of work after the other.
@@ -104,13 +103,13 @@ impl Lease {
             let until = shard.clock.turn().saturating_add(duration);
             let hold = self.hold.begin(until, frame, (shard.id, fiber.key));
             let raises = fiber.bounds.enter(&hold, turn);
-            set_timer(shard, &fiber, fiber.bounds.renew_end());
+            fiber.bounds.renew_end();
             (fiber, frame, hold, raises)
         });
         let outcome = catch_unwind(AssertUnwindSafe(body));
         fiber.bounds.leave(&hold, raises, turn);
         self.hold.let_go(&hold);
-        renew(&fiber);
+        fiber.bounds.renew_end();
         settle(outcome, frame)
     }
 
@@ -150,8 +149,7 @@ impl Lease {
             let mut is_shorter = false;
             self.hold.for_each(|hold| is_shorter |= hold.renew(until));
             if is_shorter {
-                let fiber = shard.current();
-                set_timer(shard, &fiber, fiber.bounds.renew_end());
+                shard.current().bounds.renew_end();
             }
         });
     }

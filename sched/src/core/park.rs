@@ -169,7 +169,6 @@ pub(crate) fn park_for(shard: &Shard, wait: Wait) -> Result<(), Unwinding> {
 pub(crate) fn park_until(shard: &Shard, wait: Wait, at: Tick) -> Result<(), Unwinding> {
     shard.with_current(|fiber| {
         fiber.bounds.set_wake_at(at);
-        set_timer(shard, fiber, at);
         let parked = park_fiber(shard, fiber, wait, || false);
         fiber.bounds.clear_wake_at();
         parked
@@ -187,7 +186,6 @@ pub(super) fn park_at_most(
     let Some(at) = at else { return park_fiber(shard, &fiber, wait, has_come) };
     let at = shard.tick_of(at);
     fiber.bounds.set_wake_at(at);
-    set_timer(shard, &fiber, at);
     let parked = park_fiber(shard, &fiber, wait, has_come);
     fiber.bounds.clear_wake_at();
     parked
@@ -224,6 +222,10 @@ fn suspend(
     wait: Wait,
     has_come: impl FnOnce() -> bool,
 ) -> Result<(), Unwinding> {
+    // A fiber in the run queue needs no timer.
+    if !matches!(wait, Wait::Turn) {
+        set_timer(shard, fiber, fiber.bounds.ends_or_wakes_at());
+    }
     fiber.waiting.begin(wait, shard.clock.turn());
     // SAFETY: `fiber` is the one that the shard resumed, so this code runs on its coroutine.
     unsafe { fiber.switch.suspend(Suspend::Parked) };

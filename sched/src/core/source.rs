@@ -291,6 +291,13 @@ impl<T: Watch> Source<T> {
         })
     }
 
+    /// Whether an operation in that direction would not block now, whatever events said: the system
+    /// is asked. Not a yield point.
+    #[doc(hidden)]
+    pub fn is_ready(&self, interest: Interest) -> bool {
+        self.inner().watched().is_ready(interest)
+    }
+
     /// Whether that direction is ready now, which is more than a change: the system is asked,
     /// unless an operation would have blocked and nothing has changed since. If it is not ready,
     /// the next change wakes the calling fiber, as after an [`arm`](Self::arm).

@@ -16,7 +16,6 @@ use super::join::{JoinHandle, Packet};
 use super::local;
 use super::mailbox::Sent;
 use super::shard::Shard;
-use super::timer::set_timer;
 use crate::fiber::stack::FiberStack;
 use crate::fiber::{
     Activations, Body, FiberCell, FiberCoroutine, Locals, Resume, ScopeState, SpawnInfo, Worker,
@@ -183,7 +182,7 @@ pub fn spawn_stackless(
 }
 
 /// Spawns a fiber of a scope. It holds no reference to the shard where the body may be dropped,
-/// which is the user's code: see [`renew`](super::deadline::renew).
+/// which is the user's code: see `deadline`.
 pub(super) fn spawn_child<'scope, T: 'scope>(
     builder: FiberBuilder,
     spawned_at: &'static Location<'static>,
@@ -309,7 +308,7 @@ fn insert(
     }
     if let Some(scope_state) = scope_state {
         if let Some(parent) = parent {
-            set_timer(shard, &fiber, fiber.bounds.inherit(&parent.bounds));
+            fiber.bounds.inherit(&parent.bounds);
         }
         scope_state.add_child(Rc::clone(&fiber));
         // A `clone` that waited may have let another fiber cancel the scope.

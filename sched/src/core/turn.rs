@@ -52,7 +52,7 @@ pub(crate) fn poll_driver(shard: &Shard, until: Option<Tick>) {
     if shard.stacks.is_trimming() {
         timeout = shard.stacks.trim(shard.clock.turn(), shard.pulse.beats(), timeout);
     }
-    let heard = listen(shard, timeout);
+    let heard = listen(shard, asked, timeout);
     let now = shard.clock();
     if busy {
         record_turn(shard, now);
@@ -148,9 +148,9 @@ pub(crate) fn resume(shard: &Shard, fiber: Rc<FiberCell>) {
     finish(shard, &fiber);
 }
 
-/// Lets the driver report what became ready, for at most `timeout`.
-fn listen(shard: &Shard, timeout: Option<Duration>) -> Heard {
-    match shard.driver.wait(timeout, |readiness| on_readiness(shard, readiness)) {
+/// Lets the driver report what became ready, for at most `timeout` from `now` on.
+fn listen(shard: &Shard, now: Tick, timeout: Option<Duration>) -> Heard {
+    match shard.driver.wait(now.nanos(), timeout, |readiness| on_readiness(shard, readiness)) {
         Ok(heard) => heard,
         Err(error) => panic!("straightline: waiting for events failed: {error}"),
     }
@@ -172,7 +172,7 @@ fn hear_out(shard: &Shard, mut heard: Heard, asked: Tick, timeout: Option<Durati
     // Each source is reported once before any is reported again, so as many rounds report them all.
     let rounds = shard.sources.borrow().len() / EVENTS_MAX + 1;
     for _ in 0..rounds {
-        heard = listen(shard, Some(Duration::ZERO));
+        heard = listen(shard, asked, Some(Duration::ZERO));
         if heard != Heard::Part {
             break;
         }

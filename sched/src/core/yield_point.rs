@@ -14,7 +14,6 @@ use std::io;
 
 use super::local;
 use super::shard::Shard;
-use super::timer::set_timer;
 use crate::fiber::unwind::Reason;
 use crate::fiber::{Abandoned, FiberCell, Looked, abandon_running, with_running};
 
@@ -67,10 +66,7 @@ pub(super) fn yield_point(shard: &Shard, fiber: &FiberCell) -> Result<(), Unwind
 #[cold]
 fn is_over(shard: &Shard, fiber: &FiberCell) -> Result<(), Unwinding> {
     match fiber.bounds.look(shard.clock.turn()) {
-        Looked::Renewed(end) => {
-            set_timer(shard, fiber, end);
-            Ok(())
-        }
+        Looked::Renewed => Ok(()),
         Looked::Over(reason, raises) => raise(shard, fiber, reason, raises),
     }
 }

@@ -18,11 +18,13 @@ use rustix::io::Errno;
 use super::clock::Clock;
 use super::notify_flag::NotifyFlag;
 use super::readiness::{EVENTS_MAX, Heard, Interests, Readiness, WAKER_KEY};
+use super::wait_timer::WaitTimer;
 
 pub(crate) struct EpollDriver {
     epoll: OwnedFd,
     waker: EpollWaker,
     events: RefCell<Vec<Event>>,
+    timer: WaitTimer,
     clock: Clock,
 }
 
@@ -46,21 +48,25 @@ impl EpollDriver {
         let key = EventData::new_u64(WAKER_KEY);
         epoll::add(&epoll, &eventfd, key, EventFlags::IN | EventFlags::ET)?;
         let shared = Arc::new(WakerShared { eventfd, flag: NotifyFlag::new() });
+        let timer = WaitTimer::new()?;
+        epoll::add(&epoll, &timer, EventData::new_u64(TIMER_KEY), EventFlags::IN | EventFlags::ET)?;
         let events = RefCell::new(Vec::with_capacity(EVENTS_MAX));
-        Ok(Self { epoll, waker: EpollWaker { shared }, events, clock: Clock::new() })
+        Ok(Self { epoll, waker: EpollWaker { shared }, events, timer, clock: Clock::new() })
     }
 
     /// Waits until something is ready, `timeout` has passed (`None`: never), or the waker notifies.
+    /// It may end early. `now` is the time on the driver's clock.
     #[inline]
     pub(crate) fn wait(
         &self,
+        now: u64,
         timeout: Option<Duration>,
         mut on_event: impl FnMut(Readiness),
     ) -> io::Result<Heard> {
         let mut events = self.events.borrow_mut();
         events.clear();
-        let timeout = timeout.and_then(timespec_of);
-        let heard = match epoll::wait(&self.epoll, spare_capacity(&mut events), timeout.as_ref()) {
+        let own = timeout.filter(|&timeout| !self.timer.ends(now, timeout)).and_then(timespec_of);
+        let mut heard = match epoll::wait(&self.epoll, spare_capacity(&mut events), own.as_ref()) {
             Ok(0) => Heard::Nothing,
             Ok(count) if count == EVENTS_MAX => Heard::Part,
             Ok(_) => Heard::All,
@@ -71,9 +77,13 @@ impl EpollDriver {
         };
         for event in &*events {
             let (key, flags) = (event.data.u64(), event.flags);
-            if key == WAKER_KEY {
-                // Before the caller drains its mailbox: so a later notification is not lost.
-                self.waker.shared.flag.acknowledge();
+            if key >= TIMER_KEY {
+                if key == WAKER_KEY {
+                    // Before the caller drains its mailbox: so a later notification is not lost.
+                    self.waker.shared.flag.acknowledge();
+                } else if self.timer.record_fired(now, timeout) && events.len() == 1 {
+                    heard = Heard::Nothing;
+                }
                 continue;
             }
             // Nearly every event: the two calls of `on_event` are inlined, and this one is short.
@@ -162,6 +172,9 @@ fn flags(interests: Interests) -> EventFlags {
     }
     flags
 }
+
+/// The key of the timer's events. No source has it: its lower half would be a place in the table.
+const TIMER_KEY: u64 = WAKER_KEY - 1;
 
 /// Both directions are over, or the descriptor failed: every waiter must look.
 const CLOSED: EventFlags = EventFlags::HUP.union(EventFlags::ERR);

@@ -36,6 +36,8 @@ mod poller;
 mod random;
 mod readiness;
 mod simulated;
+#[cfg(target_os = "linux")]
+mod wait_timer;
 mod world;
 
 use std::io;
@@ -188,17 +190,18 @@ impl Driver {
     }
 
     /// Waits until something is ready, `timeout` has passed (`None`: never), or the waker notifies.
-    /// In a simulation it does not wait.
+    /// It may end early. `now` is the time on the driver's clock. In a simulation it does not wait.
     #[inline]
     pub(crate) fn wait(
         &self,
+        now: u64,
         timeout: Option<Duration>,
         on_event: impl FnMut(Readiness),
     ) -> io::Result<Heard> {
         match self {
             // Inlined; the other drivers are not, so that the turn's code stays small.
             #[cfg(target_os = "linux")]
-            Self::Epoll(driver) => driver.wait(timeout, on_event),
+            Self::Epoll(driver) => driver.wait(now, timeout, on_event),
             _ => self.wait_of_others(timeout, on_event),
         }
     }

@@ -19,8 +19,8 @@
 //!   `lease_hold`, which other fibers renew without changing it: code that finds `ends_at` passed
 //!   computes it anew.
 //! - `timer <= min(wake_at, ends_at)` while the fiber is parked, unless another fiber has moved the
-//!   end forward since (`Lease::renew` has the rule for that). The timer may be earlier than
-//!   needed: it is set again when it fires.
+//!   end forward since (`Lease::renew` has the rule for that). While it runs, or is in the run queue,
+//!   the timer may be later. It may always be earlier than needed: it is set again when it fires.
 //! - If a cancel, a deadline, or the end of a hold was raised more than once, the fiber has
 //!   swallowed it. `core` says how often it may.
 
@@ -64,8 +64,8 @@ pub(crate) struct Outer {
 
 /// The answer for a fiber whose time seems to be over.
 pub(crate) enum Looked {
-    /// The lease was renewed, and ends then.
-    Renewed(Tick),
+    /// The lease was renewed.
+    Renewed,
     /// The time is over, and is raised for the time with that number.
     Over(Reason, u16),
 }
@@ -148,7 +148,7 @@ impl Bounds {
         }
         let end = self.renew_end();
         if end > now {
-            return Looked::Renewed(end);
+            return Looked::Renewed;
         }
         let frame = peek(&self.hold, |hold| hold.map_or(Frame::ROOT, |hold| hold.end().1));
         let raises = self.hold_raises.get() + 1;
@@ -156,7 +156,7 @@ impl Bounds {
         Looked::Over(Reason::Expired(frame), raises)
     }
 
-    /// Computes the end, and returns it. The caller sets the fiber's timer to it.
+    /// Computes the end, and returns it.
     #[inline]
     pub(crate) fn renew_end(&self) -> Tick {
         let of_hold = peek(&self.hold, |hold| hold.map_or(Tick::NEVER, |hold| hold.ends_at()));
@@ -171,18 +171,18 @@ impl Bounds {
         self.deadline.get()
     }
 
-    /// Replaces the nearest deadline; returns the new end.
+    /// Replaces the nearest deadline.
     #[inline]
-    pub(crate) fn set_deadline(&self, deadline: Deadline) -> Tick {
+    pub(crate) fn set_deadline(&self, deadline: Deadline) {
         self.deadline.set(deadline);
-        self.renew_end()
+        self.renew_end();
     }
 
-    /// Takes over the bounds of a parent; returns the end. The parent catches the unwind.
-    pub(crate) fn inherit(&self, parent: &Self) -> Tick {
+    /// Takes over the bounds of a parent, which catches the unwind.
+    pub(crate) fn inherit(&self, parent: &Self) {
         self.deadline.set(Deadline::new(parent.deadline.get().at, Frame::ROOT));
         self.hold.set(copy_of(&parent.hold));
-        self.renew_end()
+        self.renew_end();
     }
 
     /// Begins to run under `lease_hold` as well; returns the value for [`leave`](Self::leave).
@@ -228,6 +228,12 @@ impl Bounds {
         self.masked.set(self.masked.get() - 1);
         self.hold.set(outer.hold);
         self.deadline.set(outer.deadline);
+    }
+
+    /// When a fiber that waits is to be woken, if nothing else wakes it.
+    #[inline]
+    pub(crate) fn ends_or_wakes_at(&self) -> Tick {
+        self.wake_at.get().min(self.ends_at.get())
     }
 
     /// A timed wait begins, which ends at `at`.

@@ -95,6 +95,25 @@ fn gauges_follow_what_there_is() {
 }
 
 #[test]
+fn only_a_fiber_that_waits_has_a_timer() {
+    run(|| {
+        let (before, hour) = (add_up().timers, Duration::from_secs(3_600));
+        assert_eq!(sched::deadline(hour, || add_up().timers), Ok(before));
+        let of_a_turn = sched::deadline(hour, || {
+            sched::yield_now();
+            add_up().timers
+        });
+        assert_eq!(of_a_turn, Ok(before));
+        let waiter = sched::spawn(move || sched::deadline(hour, sched::park));
+        turns(1);
+        assert_eq!(add_up().timers, before + 1);
+        waiter.cancel();
+        assert!(waiter.join().is_err());
+        assert_eq!(add_up().timers, before);
+    });
+}
+
+#[test]
 fn other_threads_see_them_after_the_end() {
     let handle = sched::run(|| {
         drop(sched::spawn(sched::park));
