@@ -1,6 +1,8 @@
-// The peers that Go's standard library has: a proxy, and a server of event streams.
+// The peers that Go's standard library has: a proxy, a server of event streams, and a server of
+// small responses.
 //
-// The first argument says which one; the address of the upstream server follows for the proxy.
+// The first argument says which one. The address of the upstream server follows for the proxy, and
+// the mode and the folder with the files for the server of small responses.
 package main
 
 import (
@@ -18,19 +20,25 @@ import (
 
 func main() {
 	var handler http.Handler
+	var mode, folder string
 	switch arguments := os.Args[1:]; {
 	case len(arguments) == 2 && arguments[0] == "proxy":
 		handler = proxy(arguments[1])
 	case len(arguments) == 1 && arguments[0] == "events":
 		handler = newHub().routes()
+	case len(arguments) == 3 && arguments[0] == "serve":
+		mode, folder = arguments[1], arguments[2]
 	default:
-		log.Fatal("usage: peers proxy UPSTREAM | peers events")
+		log.Fatal("usage: peers proxy UPSTREAM | peers events | peers serve MODE FOLDER")
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		log.Fatal(err)
 	}
 	fmt.Printf("listening on http://%s\n", listener.Addr())
+	if handler == nil {
+		log.Fatal(serve(listener, mode, folder))
+	}
 	log.Fatal(http.Serve(listener, handler))
 }
 

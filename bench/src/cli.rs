@@ -13,6 +13,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 use straightline_harness::cli::{self, seconds};
 
 use crate::bench::{self, Plan};
+#[cfg(feature = "compare")]
+use crate::compare;
 use crate::cost;
 use crate::cpu::Pinning;
 #[cfg(feature = "peers")]
@@ -53,6 +55,15 @@ enum Command {
     ///
     /// Exits with 1 if a server gave no response or a wrong one.
     Bench(BenchArgs),
+    /// Measures many modes beside all peers, and writes the tables and plots of the page
+    ///
+    /// Exits with 1 if a server gave no response or a wrong one.
+    #[cfg(feature = "compare")]
+    Compare(compare::CompareArgs),
+    /// Is one of the servers of `compare`
+    #[cfg(feature = "compare")]
+    #[command(hide = true)]
+    ServeCompare(compare::ServeArgs),
     /// Measures single operations of the scheduler beside may, tokio and threads
     Micro(MicroArgs),
     /// Counts the instructions of a request and the bytes of an idle connection, with valgrind
@@ -344,6 +355,10 @@ struct TlsArgs {
 pub(crate) fn main() -> ExitCode {
     cli::run(|cli: Cli| match cli.command {
         Command::Bench(args) => measure(args),
+        #[cfg(feature = "compare")]
+        Command::Compare(args) => args.run(),
+        #[cfg(feature = "compare")]
+        Command::ServeCompare(args) => args.run().map(|()| true),
         Command::Micro(args) if args.quick => micro::run(1, 1),
         Command::Micro(args) => micro::run(args.rounds, args.scale),
         Command::Cost(args) => cost::run(args.update),
@@ -497,7 +512,7 @@ fn ascending<N: Copy + Into<u64>>(counts: &[N]) -> Vec<usize> {
 }
 
 /// Each of `named` once, or all if none is.
-fn chosen<T: ValueEnum + PartialEq>(named: Vec<T>) -> Vec<T> {
+pub(crate) fn chosen<T: ValueEnum + PartialEq>(named: Vec<T>) -> Vec<T> {
     if named.is_empty() {
         return T::value_variants().to_vec();
     }
@@ -522,11 +537,11 @@ const QUICK_CLIENTS: [u32; 2] = [20, 50];
 const QUICK_IDLE: usize = 100;
 
 /// Arbitrary, like the bound on the seconds: together they bound a run to some days.
-const ROUNDS_MAX: i64 = 100;
+pub(crate) const ROUNDS_MAX: i64 = 100;
 
 /// Arbitrary: a mebibyte takes less than a millisecond.
 #[cfg(feature = "peers")]
 const MEBIBYTES_MAX: i64 = 1 << 16;
 
 /// Arbitrary: most systems grant so many descriptors.
-const CONNECTIONS_MAX: i64 = 10_000;
+pub(crate) const CONNECTIONS_MAX: i64 = 10_000;

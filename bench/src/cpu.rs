@@ -58,8 +58,17 @@ impl fmt::Display for Pinning {
 
 /// Keeps the calling thread, and those that it starts from now on, on one CPU.
 pub(crate) fn pin(cpu: usize) -> io::Result<()> {
+    pin_to(&[cpu])
+}
+
+/// Keeps the calling thread, and those that it starts from now on, on these CPUs; wherever it is if
+/// there are none.
+pub(crate) fn pin_to(cpus: &[usize]) -> io::Result<()> {
+    if cpus.is_empty() {
+        return Ok(());
+    }
     let mut set = CpuSet::new();
-    set.set(cpu);
+    cpus.iter().for_each(|&cpu| set.set(cpu));
     Ok(sched_setaffinity(None, &set)?)
 }
 

@@ -36,7 +36,7 @@ pub(crate) fn run(connections: usize, pinning: Pinning) -> io::Result<bool> {
 }
 
 /// Clients that have had the response to a request, and then rest.
-fn connect(server: SocketAddr, count: usize) -> io::Result<Vec<TcpStream>> {
+pub(crate) fn connect(server: SocketAddr, count: usize) -> io::Result<Vec<TcpStream>> {
     let request = format!("GET {PATH} HTTP/1.1\r\nHost: {server}\r\n\r\n");
     let one = |_| {
         let mut stream = TcpStream::connect(server)?;

@@ -7,7 +7,8 @@
 //! of a request and compares them with a record. `idle` is the memory of connections at rest.
 //! `files` measures files beside nginx, `proxy` proxies beside nginx, `HAProxy` and Go's, and `tls`
 //! TLS. `json`, `multipart`, `websocket`, `sse` (event streams) and `dispatch` (routers) measure
-//! the kit beside frameworks. `go` builds the peers in Go. `clients` is the load of some of these.
+//! the kit beside frameworks. `compare` measures many modes beside many peers, and writes the page
+//! with its plots. `go` builds the peers in Go. `clients` is the load of some of these.
 
 #![deny(unsafe_op_in_unsafe_fn)]
 
@@ -17,6 +18,8 @@ mod bench;
 mod cli;
 #[cfg(all(target_os = "linux", feature = "peers"))]
 mod clients;
+#[cfg(all(target_os = "linux", feature = "compare"))]
+mod compare;
 #[cfg(target_os = "linux")]
 mod cost;
 #[cfg(target_os = "linux")]

@@ -97,7 +97,8 @@ impl<K: Copy + Display> Server<K> {
         value.ok_or_else(|| io::Error::other(format!("no {name} of {}", self.kind)))
     }
 
-    fn id(&self) -> u32 {
+    /// The number of the process.
+    pub(crate) fn id(&self) -> u32 {
         match &self.process {
             Running::Telling(process) => process.id(),
             Running::Silent(process) => process.0.id(),

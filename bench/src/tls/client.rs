@@ -25,7 +25,7 @@ use crate::serve::PATH;
 
 /// What a client offers.
 #[derive(Clone, Copy)]
-pub(super) struct Offer {
+pub(crate) struct Offer {
     pub(super) suite: SupportedCipherSuite,
     /// Also X25519MLKEM768, and that first.
     pub(super) is_hybrid: bool,
@@ -34,14 +34,14 @@ pub(super) struct Offer {
 
 impl Offer {
     /// AES-128-GCM and X25519.
-    pub(super) const PLAIN: Self =
+    pub(crate) const PLAIN: Self =
         Self { suite: cipher_suite::TLS13_AES_128_GCM_SHA256, is_hybrid: false, resumes: false };
 
     pub(super) const AES_256: Self =
         Self { suite: cipher_suite::TLS13_AES_256_GCM_SHA384, ..Self::PLAIN };
 
     /// The configuration of clients that share their sessions.
-    pub(super) fn config(self) -> io::Result<Arc<ClientConfig>> {
+    pub(crate) fn config(self) -> io::Result<Arc<ClientConfig>> {
         const CLASSICAL: &[&dyn SupportedKxGroup] = &[kx_group::X25519];
         const HYBRID: &[&dyn SupportedKxGroup] = &[kx_group::X25519MLKEM768, kx_group::X25519];
         let groups = if self.is_hybrid { HYBRID } else { CLASSICAL };

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process;
 
 /// A folder that is removed when this is dropped.
-pub(super) struct Folder(PathBuf);
+pub(crate) struct Folder(PathBuf);
 
 impl Folder {
     /// Makes the folder, with a new certificate of a P-256 key.
-    pub(super) fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         let path = env::temp_dir().join(format!("straightline-bench-tls-{}", process::id()));
         fs::create_dir(&path)?;
         // From here on the guard exists, and no failure leaves the folder behind.
@@ -25,7 +25,7 @@ impl Folder {
         Ok(folder)
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 }
@@ -38,7 +38,7 @@ impl Drop for Folder {
 }
 
 /// The name in the certificate.
-pub(super) const NAME: &str = "localhost";
+pub(crate) const NAME: &str = "localhost";
 
 pub(super) const CERTIFICATE: &str = "certificate.pem";
 pub(super) const KEY: &str = "key.pem";

@@ -16,6 +16,10 @@ mod work;
 
 use std::io;
 
+#[cfg(feature = "compare")]
+pub(crate) use self::client::Offer;
+#[cfg(feature = "compare")]
+pub(crate) use self::folder::{Folder, NAME};
 pub(crate) use self::plan::{Kind, Part, Plan};
 pub(crate) use self::serve::run as serve;
 use self::work::Work;

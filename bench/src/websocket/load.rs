@@ -29,7 +29,7 @@ fn speak(
 ) -> io::Result<()> {
     let mut stream = TcpStream::connect(server)?;
     stream.set_nodelay(true)?;
-    open(&mut stream)?;
+    open(&mut stream, "/")?;
     let payload = vec![b'x'; message_bytes];
     let (sent, expected) = (frame(&payload, true), frame(&payload, false));
     let mut received = vec![0; expected.len()];
@@ -49,7 +49,7 @@ pub(super) fn rest(server: SocketAddr, count: usize) -> io::Result<Vec<std::net:
     let client = || {
         let mut stream = std::net::TcpStream::connect(server)?;
         stream.set_read_timeout(Some(ANSWER_TIME_MAX))?;
-        open(&mut stream)?;
+        open(&mut stream, "/")?;
         let expected = frame(b"hello", false);
         let mut received = vec![0; expected.len()];
         stream.write_all(&frame(b"hello", true))?;
@@ -59,8 +59,9 @@ pub(super) fn rest(server: SocketAddr, count: usize) -> io::Result<Vec<std::net:
     (0..count).map(|_| client()).collect()
 }
 
-fn open(stream: &mut (impl Read + Write)) -> io::Result<()> {
-    stream.write_all(HANDSHAKE)?;
+/// Begins a WebSocket at that path.
+pub(crate) fn open(stream: &mut (impl Read + Write), path: &str) -> io::Result<()> {
+    stream.write_all(format!("GET {path} {HANDSHAKE}").as_bytes())?;
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
@@ -74,7 +75,7 @@ fn open(stream: &mut (impl Read + Write)) -> io::Result<()> {
 }
 
 /// A text, with or without a mask.
-fn frame(payload: &[u8], is_masked: bool) -> Vec<u8> {
+pub(crate) fn frame(payload: &[u8], is_masked: bool) -> Vec<u8> {
     let mask_bit = if is_masked { 0x80 } else { 0 };
     let mut bytes = vec![0x81];
     if let Ok(length @ 0..126) = u8::try_from(payload.len()) {
@@ -92,7 +93,8 @@ fn frame(payload: &[u8], is_masked: bool) -> Vec<u8> {
     bytes
 }
 
-const HANDSHAKE: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\n\
+/// A handshake behind the path.
+const HANDSHAKE: &str = "HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\n\
     Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 

@@ -13,6 +13,8 @@ use std::time::Duration;
 use clap::ValueEnum;
 
 pub(crate) use self::kind::Kind;
+#[cfg(feature = "compare")]
+pub(crate) use self::load::{frame, open};
 pub(crate) use self::serve::run as serve;
 use crate::cpu::{self, Pinning};
 use crate::report::{median, ratios};
