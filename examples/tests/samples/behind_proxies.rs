@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use std::{env, process, thread};
 
 use straightline::testing::Client;
-use tungstenite::Message;
+use tungstenite::protocol::frame::coding::CloseCode;
+use tungstenite::{Error, Message, WebSocket};
 
 use crate::servers::Server;
 
@@ -151,17 +152,74 @@ fn passes_on(address: &str) {
     }
 }
 
-fn echoes_over_a_websocket(address: &str) {
+fn open_websocket(address: &str) -> WebSocket<TcpStream> {
     let stream = TcpStream::connect(address).expect("the proxy listens");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     let url = format!("ws://{address}/ws/echo");
-    let (mut socket, _) = tungstenite::client(url, stream).expect("a handshake");
+    tungstenite::client(url, stream).expect("a handshake").0
+}
+
+fn echoes_over_a_websocket(address: &str) {
+    let mut socket = open_websocket(address);
     for text in ["x".to_owned(), "y".repeat(70_000)] {
         socket.send(Message::text(text.clone())).expect("the proxy reads");
         assert!(socket.read().expect("an echo") == Message::text(text));
     }
 }
 
-fn streams_events(address: &str) {
+/// A sample behind a proxy that is stopped, and started again at the same address.
+fn restart(sample: &str, mut server: Server, meanwhile: impl FnOnce()) -> Server {
+    let at = server.address().to_owned();
+    let stopping = thread::spawn(move || server.stop());
+    meanwhile();
+    assert!(stopping.join().expect("no panic").success(), "a drain in time");
+    Server::start(sample, &["--workers", "2", "--listen", &at])
+}
+
+/// The client of a WebSocket hears through the proxy that the server goes away, and opens another.
+fn a_websocket_outlives_a_restart(server: Server, address: &str) {
+    let mut sockets = [open_websocket(address), open_websocket(address)];
+    for socket in &mut sockets {
+        socket.send(Message::text("before")).expect("the proxy reads");
+        assert_eq!(socket.read().expect("an echo"), Message::text("before"));
+    }
+    let _server = restart("websocket", server, || {
+        for socket in &mut sockets {
+            let Message::Close(Some(frame)) = socket.read().expect("a Close frame") else {
+                panic!("another message");
+            };
+            assert_eq!(frame.code, CloseCode::Away);
+            // The answer goes to the server, which ends the stream behind it.
+            assert!(matches!(socket.read(), Err(Error::ConnectionClosed)));
+        }
+    });
+    echoes_over_a_websocket(address);
+}
+
+/// A client of events gets a whole body to its end, and none of the events in it is lost.
+fn events_outlive_a_restart(server: Server, address: &str) {
+    let mut events = open_events(address);
+    let mut line = String::new();
+    let publish = |text: &str| {
+        Client::connect(address).post("/publish").body(text.to_owned()).send().assert_status(200);
+    };
+    let mut wait_for = |events: &mut BufReader<TcpStream>, expected: &str| {
+        while line != expected {
+            line.clear();
+            assert!(events.read_line(&mut line).expect("a line") > 0, "no {expected}");
+        }
+    };
+    publish("before");
+    wait_for(&mut events, "data: before\n");
+    publish("last");
+    let _server = restart("sse", server, || {
+        wait_for(&mut events, "data: last\n");
+        wait_for(&mut events, "0\r\n"); // the last chunk
+    });
+    streams_events(address);
+}
+
+fn open_events(address: &str) -> BufReader<TcpStream> {
     let mut stream = TcpStream::connect(address).expect("the proxy listens");
     stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     stream.write_all(b"GET /events HTTP/1.1\r\nHost: a\r\n\r\n").expect("the proxy reads");
@@ -171,6 +229,11 @@ fn streams_events(address: &str) {
         line.clear();
         assert!(events.read_line(&mut line).expect("a line") > 0, "an end in the head");
     }
+    events
+}
+
+fn streams_events(address: &str) {
+    let (mut events, mut line) = (open_events(address), String::new());
     // Each event arrives before the next one is published.
     for text in ["first", "second"] {
         Client::connect(address).post("/publish").body(text).send().assert_status(200);
@@ -211,6 +274,32 @@ fn haproxy_passes_on_requests_events_and_websockets() {
         let (at, unused) = (server.address(), free_address());
         let (_haproxy, address, _) = haproxy([(at, &admin), (at, &admin)], &unused);
         check(&address);
+    }
+}
+
+#[test]
+#[ignore = "needs nginx-light"]
+fn websockets_and_events_behind_nginx_outlive_a_restart() {
+    let server = Server::start("websocket", &["--workers", "2"]);
+    let (_nginx, address) = nginx(&server);
+    a_websocket_outlives_a_restart(server, &address);
+    let server = Server::start("sse", &["--workers", "2"]);
+    let (_nginx, address) = nginx(&server);
+    events_outlive_a_restart(server, &address);
+}
+
+#[test]
+#[ignore = "needs haproxy"]
+fn websockets_and_events_behind_haproxy_outlive_a_restart() {
+    let (_ready, admin) = service(&[]);
+    for (sample, check) in [
+        ("websocket", a_websocket_outlives_a_restart as fn(Server, &str)),
+        ("sse", events_outlive_a_restart),
+    ] {
+        let server = Server::start(sample, &["--workers", "2"]);
+        let (at, unused) = (server.address(), free_address());
+        let (_haproxy, address, _) = haproxy([(at, &admin), (at, &admin)], &unused);
+        check(server, &address);
     }
 }
 

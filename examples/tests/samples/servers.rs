@@ -36,8 +36,10 @@ impl Server {
 
     /// As [`start`](Self::start), with a command that becomes the server.
     pub(crate) fn start_by(command: &mut Command, args: &[&str]) -> Self {
+        let listens = args.contains(&"--listen");
+        let free: &[&str] = if listens { &[] } else { &["--listen", "127.0.0.1:0"] };
         let mut child = command
-            .args(["--listen", "127.0.0.1:0"])
+            .args(free)
             .args(args)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

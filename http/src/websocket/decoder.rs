@@ -62,7 +62,6 @@ struct Frame {
 /// A message that is not complete.
 #[derive(Debug)]
 struct Partial {
-    is_text: bool,
     content: Content,
 }
 
@@ -74,7 +73,10 @@ enum Content {
     Bytes(Vec<u8>),
     /// Of a text or of bytes.
     #[cfg(feature = "websocket-deflate")]
-    Compressed(Vec<u8>),
+    Compressed {
+        is_text: bool,
+        bytes: Vec<u8>,
+    },
 }
 
 impl Decoder {
@@ -225,12 +227,13 @@ impl Partial {
     fn new(is_text: bool, is_compressed: bool) -> Self {
         #[cfg(feature = "websocket-deflate")]
         if is_compressed {
-            return Self { is_text, content: Content::Compressed(Vec::new()) };
+            let content = Content::Compressed { is_text, bytes: Vec::new() };
+            return Self { content };
         }
         // Without the feature no head is let in that says so.
         let _ = is_compressed;
         let text = is_text.then(|| Content::Text(GrowingText::default()));
-        Self { is_text, content: text.unwrap_or(Content::Bytes(Vec::new())) }
+        Self { content: text.unwrap_or(Content::Bytes(Vec::new())) }
     }
 
     /// Appends bytes of a frame that has `left` more. The buffer grows to twice its size, but not
@@ -258,7 +261,7 @@ impl Partial {
             Content::Text(text) => Item::Message(text.finish()?.into()),
             Content::Bytes(bytes) => Item::Message(bytes.into()),
             #[cfg(feature = "websocket-deflate")]
-            Content::Compressed(bytes) => Item::Compressed { is_text: self.is_text, bytes },
+            Content::Compressed { is_text, bytes } => Item::Compressed { is_text, bytes },
         })
     }
 }
@@ -269,7 +272,7 @@ impl Content {
             Self::Text(text) => text.len(),
             Self::Bytes(bytes) => bytes.len(),
             #[cfg(feature = "websocket-deflate")]
-            Self::Compressed(bytes) => bytes.len(),
+            Self::Compressed { bytes, .. } => bytes.len(),
         }
     }
 
@@ -278,7 +281,7 @@ impl Content {
             Self::Text(text) => text.capacity(),
             Self::Bytes(bytes) => bytes.capacity(),
             #[cfg(feature = "websocket-deflate")]
-            Self::Compressed(bytes) => bytes.capacity(),
+            Self::Compressed { bytes, .. } => bytes.capacity(),
         }
     }
 
@@ -287,7 +290,7 @@ impl Content {
             Self::Text(text) => text.reserve_exact(additional),
             Self::Bytes(bytes) => bytes.reserve_exact(additional),
             #[cfg(feature = "websocket-deflate")]
-            Self::Compressed(bytes) => bytes.reserve_exact(additional),
+            Self::Compressed { bytes, .. } => bytes.reserve_exact(additional),
         }
     }
 
@@ -296,7 +299,7 @@ impl Content {
             Self::Text(text) => return text.append(payload),
             Self::Bytes(bytes) => bytes.extend_from_slice(payload),
             #[cfg(feature = "websocket-deflate")]
-            Self::Compressed(bytes) => bytes.extend_from_slice(payload),
+            Self::Compressed { bytes, .. } => bytes.extend_from_slice(payload),
         }
         Ok(())
     }
