@@ -20,6 +20,7 @@ use crate::cpu::Pinning;
 #[cfg(feature = "peers")]
 use crate::dispatch;
 use crate::files;
+use crate::flags::{CONNECTIONS_MAX, ROUNDS_MAX, chosen};
 use crate::idle;
 #[cfg(feature = "peers")]
 use crate::json;
@@ -511,20 +512,6 @@ fn ascending<N: Copy + Into<u64>>(counts: &[N]) -> Vec<usize> {
     counts.into_iter().filter_map(|count| usize::try_from(count).ok()).collect()
 }
 
-/// Each of `named` once, or all if none is.
-pub(crate) fn chosen<T: ValueEnum + PartialEq>(named: Vec<T>) -> Vec<T> {
-    if named.is_empty() {
-        return T::value_variants().to_vec();
-    }
-    let mut once = Vec::with_capacity(named.len());
-    for item in named {
-        if !once.contains(&item) {
-            once.push(item);
-        }
-    }
-    once
-}
-
 /// A `--quick` round. Arbitrary: long enough for thousands of requests, short enough for a CI job.
 const QUICK_TIME: Duration = Duration::from_millis(300);
 
@@ -536,12 +523,6 @@ const QUICK_CLIENTS: [u32; 2] = [20, 50];
 #[cfg(any(feature = "peers", feature = "tls"))]
 const QUICK_IDLE: usize = 100;
 
-/// Arbitrary, like the bound on the seconds: together they bound a run to some days.
-pub(crate) const ROUNDS_MAX: i64 = 100;
-
 /// Arbitrary: a mebibyte takes less than a millisecond.
 #[cfg(feature = "peers")]
 const MEBIBYTES_MAX: i64 = 1 << 16;
-
-/// Arbitrary: most systems grant so many descriptors.
-pub(crate) const CONNECTIONS_MAX: i64 = 10_000;

@@ -29,6 +29,8 @@ mod dispatch;
 #[cfg(target_os = "linux")]
 mod files;
 #[cfg(target_os = "linux")]
+mod flags;
+#[cfg(target_os = "linux")]
 mod go;
 #[cfg(target_os = "linux")]
 mod idle;

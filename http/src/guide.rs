@@ -169,6 +169,8 @@ pub mod threats {}
 pub mod tls {}
 
 /// What it costs beside nginx, axum, hyper, Go and others, with the command of each measurement.
+///
+#[doc = include_str!("../docs/plots.txt")]
 #[doc = include_str!("../docs/benchmarks.md")]
 pub mod benchmarks {}
 

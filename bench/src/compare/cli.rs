@@ -11,9 +11,10 @@ use super::environment::Environment;
 use super::mode::Mode;
 use super::peer::Peer;
 use super::plan::{Cores, Plan};
+use super::run;
 use super::serve::{self, Setup};
-use crate::cli::{CONNECTIONS_MAX, ROUNDS_MAX, chosen};
 use crate::cpu::Pinning;
+use crate::flags::{CONNECTIONS_MAX, ROUNDS_MAX, chosen};
 
 #[derive(Args)]
 pub(crate) struct CompareArgs {
@@ -77,7 +78,7 @@ impl CompareArgs {
             write: self.write,
             json: self.json,
         };
-        super::run(plan, environment)
+        run::run(plan, environment)
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::FILE_BYTES;
+use super::mode::FILE_BYTES;
 use crate::tls::Folder;
 
 /// Makes the folder, which is removed when the value is dropped.
@@ -18,7 +18,7 @@ pub(super) fn new() -> io::Result<Folder> {
     Ok(folder)
 }
 
-/// Where the files of [`Mode::File`](super::Mode::File) are.
+/// Where the files of [`Mode::File`](super::mode::Mode::File) are.
 pub(super) fn site(folder: &Path) -> PathBuf {
     folder.join("site")
 }

@@ -134,3 +134,10 @@ pub(super) const WEBSOCKET_PATH: &str = "/websocket";
 
 /// The pattern that the path of [`Mode::Routed`] has, in the syntax that all peers share.
 pub(super) const ROUTE: &str = "/orders/{id}/comments";
+
+/// The body of [`Mode::Streaming`].
+pub(super) const PIECES: usize = 16;
+pub(super) const PIECE_BYTES: usize = 4 * 1024;
+
+/// The length of the file of [`Mode::File`].
+pub(super) const FILE_BYTES: usize = 16 * 1024;

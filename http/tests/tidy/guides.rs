@@ -7,6 +7,9 @@
 //! target counts, so the link leads to the module there. All other relative links would lead
 //! nowhere there.
 //!
+//! A drawing is such a reference, too: `[plot-cost]: benchmarks/cost.svg`. The module includes a
+//! text file with a target of the same name, which has the drawing in its address.
+//!
 //! The examples of a page are compiled, and most of them run, as tests of the crate that includes
 //! the page; `excerpts` checks that.
 
@@ -25,7 +28,7 @@ fn failures(tree: &Tree) -> Vec<String> {
 
 fn of_page(tree: &Tree, page: &File, guides: &[&File]) -> Vec<String> {
     let path = &page.path;
-    let Some(targets) = guides.iter().find_map(|guide| targets_before(guide, path)) else {
+    let Some(targets) = guides.iter().find_map(|guide| targets_before(tree, guide, path)) else {
         return vec![format!(
             "`{path}` is no guide: add a module with `#[doc = include_str!(\"../{path}\")]` to the \
              `guide.rs` of the crate that the page is about, and in the folder of that crate the \
@@ -59,13 +62,31 @@ fn of_page(tree: &Tree, page: &File, guides: &[&File]) -> Vec<String> {
     failures
 }
 
-/// The names of the targets that a module has before the page that it includes.
-fn targets_before<'g>(guide: &'g File, page: &str) -> Option<Vec<&'g str>> {
+/// The names of the targets that a module has before the page that it includes: those of its
+/// comment, and those of the text files that it includes.
+fn targets_before<'g>(tree: &'g Tree, guide: &'g File, page: &str) -> Option<Vec<&'g str>> {
     let include = format!("include_str!(\"../{page}\")");
     let lines: Vec<_> = guide.text.lines().collect();
     let at = lines.iter().position(|line| line.contains(&include))?;
-    let comment = lines[..at].iter().rev().map_while(|line| line.strip_prefix("///"));
-    Some(comment.filter_map(|line| Some(reference(line.trim_start())?.0)).collect())
+    let mut names = Vec::new();
+    for line in lines[..at].iter().rev() {
+        if let Some(comment) = line.strip_prefix("///") {
+            names.extend(reference(comment.trim_start()).map(|(name, _)| name));
+        } else if let Some(file) = included_text(line) {
+            let files = tree.with_ending(".txt").filter(|other| other.path.ends_with(file));
+            let lines = files.flat_map(|file| file.text.lines());
+            names.extend(lines.filter_map(reference).map(|(name, _)| name));
+        } else {
+            break;
+        }
+    }
+    Some(names)
+}
+
+/// The name, with the slash before it, of the text file that the line includes.
+fn included_text(line: &str) -> Option<&str> {
+    let path = line.strip_prefix("#[doc = include_str!(\"..")?.strip_suffix("\")]")?;
+    path.ends_with(".txt").then(|| &path[path.rfind('/').unwrap_or(0)..])
 }
 
 /// The targets of the links that name their target themselves, outside of code.
@@ -116,6 +137,22 @@ mod tests {
         assert_eq!(found[2], "`docs/a.md:5` links to `docs/d");
         assert_eq!(found[3], "`docs/a.md:6` links to `b.md`,");
         assert_eq!(found.len(), 4);
+    }
+
+    #[test]
+    fn a_drawing_needs_its_address_before_the_page() {
+        let page = "# A\n\n![P][plot-p] ![Q][plot-q]\n\n[plot-p]: a/p.svg\n[plot-q]: a/q.svg\n";
+        let guide = "/// A.\n///\n#[doc = include_str!(\"../docs/plots.txt\")]\n\
+                     #[doc = include_str!(\"../docs/a.md\")]\npub mod a {}\n";
+        let failures = failures(&Tree::of(&[
+            ("x/src/guide.rs", guide),
+            ("docs/a.md", page),
+            ("docs/a/p.svg", "<svg/>"),
+            ("docs/a/q.svg", "<svg/>"),
+            ("docs/a/plots.txt", "[plot-p]: data:image/svg+xml,%3Csvg/%3E\n"),
+        ]));
+        assert_eq!(failures.len(), 1, "{failures:?}");
+        assert!(failures[0].starts_with("`docs/a.md:6` links to `a/q.svg`, which leads nowhere"));
     }
 
     #[test]

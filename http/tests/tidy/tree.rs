@@ -86,4 +86,4 @@ fn read_folder(root: &Path, folder: &Path, files: &mut Vec<File>) {
 /// The variable that names the root of another worktree, which is then checked instead of this one.
 const ROOT_VARIABLE: &str = "STRAIGHTLINE_TIDY_ROOT";
 
-const ENDINGS: &[&str] = &[".rs", ".md", ".go", "figures.txt"];
+const ENDINGS: &[&str] = &[".rs", ".md", ".go", ".svg", "figures.txt", "plots.txt"];

@@ -11,8 +11,7 @@ use straightline::net::TcpStream;
 use straightline_harness::{End, FromReply, Head, Reply, ReplyReader};
 
 use super::Load;
-use crate::compare::mode::Mode;
-use crate::compare::{FILE_BYTES, PIECE_BYTES, PIECES};
+use crate::compare::mode::{FILE_BYTES, Mode, PIECE_BYTES, PIECES};
 use crate::serve::BODY;
 use crate::{tls, websocket};
 

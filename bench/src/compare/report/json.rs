@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::Results;
+use super::results::Results;
 use super::summary::{self, QUANTILES};
 use crate::compare::idle::Idle;
 use crate::compare::plan::Plan;

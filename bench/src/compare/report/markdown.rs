@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::Results;
+use super::results::Results;
 use super::summary::{self, QUANTILES, Row, Times};
 use crate::compare::latency::Open;
 use crate::compare::mode::Mode;

@@ -7,7 +7,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{Results, plots};
+use super::plots;
+use super::results::Results;
 
 /// Replaces what the page says of the last run, and writes the files beside it. `folder` is that of
 /// the pages.

@@ -105,7 +105,9 @@ impl Ratio {
     fn of(own: &[&Round], base: &[&Round]) -> Self {
         let ratio = |round: &&Round| {
             let base = base.iter().find(|base| base.number == round.number)?;
-            Some(round.cpu_us() / base.cpu_us()).filter(|ratio| ratio.is_finite())
+            let ratio = round.cpu_us() / base.cpu_us();
+            // A round without requests has no figure.
+            Some(ratio).filter(|ratio| ratio.is_finite() && *ratio > 0.0)
         };
         Self::among(own.iter().filter_map(ratio).collect())
     }

@@ -8,9 +8,13 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
 use actix_ws::Message;
 use futures_util::stream;
 
-use super::{MESSAGE, PIECE, Setup, listen, tls, work};
-use crate::compare::mode::{JSON_PATH, Mode, OFFLOAD_PATH, ROUTE, STREAM_PATH, WEBSOCKET_PATH};
-use crate::compare::{PIECES, folder};
+use super::answer::{MESSAGE, PIECE, listen};
+use super::setup::Setup;
+use super::{tls, work};
+use crate::compare::folder;
+use crate::compare::mode::{
+    JSON_PATH, Mode, OFFLOAD_PATH, PIECES, ROUTE, STREAM_PATH, WEBSOCKET_PATH,
+};
 use crate::serve::{BODY, PATH, patterns};
 
 pub(super) fn run(setup: &Setup<'_>) -> io::Result<()> {

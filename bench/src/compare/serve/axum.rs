@@ -14,9 +14,13 @@ use axum::{Json, Router};
 use futures_util::stream;
 use tower_http::services::ServeDir;
 
-use super::{MESSAGE, PIECE, Setup, listen, runtime, work};
-use crate::compare::mode::{JSON_PATH, Mode, OFFLOAD_PATH, ROUTE, STREAM_PATH, WEBSOCKET_PATH};
-use crate::compare::{PIECES, folder};
+use super::answer::{MESSAGE, PIECE, listen, runtime};
+use super::setup::Setup;
+use super::work;
+use crate::compare::folder;
+use crate::compare::mode::{
+    JSON_PATH, Mode, OFFLOAD_PATH, PIECES, ROUTE, STREAM_PATH, WEBSOCKET_PATH,
+};
 use crate::serve::{BODY, PATH, patterns};
 
 pub(super) fn run(setup: &Setup<'_>) -> io::Result<()> {

@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
-use super::Setup;
+use super::setup::Setup;
 use crate::compare::folder;
 use crate::compare::mode::Mode;
 use crate::compare::peer::Peer;

@@ -17,9 +17,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-use super::{MESSAGE, PIECE, Setup, listen, runtime, tls, work};
-use crate::compare::PIECES;
-use crate::compare::mode::{JSON_PATH, Mode, OFFLOAD_PATH, STREAM_PATH};
+use super::answer::{MESSAGE, PIECE, listen, runtime};
+use super::setup::Setup;
+use super::{tls, work};
+use crate::compare::mode::{JSON_PATH, Mode, OFFLOAD_PATH, PIECES, STREAM_PATH};
 use crate::serve::{BODY, PATH};
 
 pub(super) fn run(setup: &Setup<'_>) -> io::Result<()> {

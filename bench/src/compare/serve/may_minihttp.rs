@@ -5,14 +5,15 @@ use std::io;
 use bytes::BufMut;
 use may_minihttp::{HttpServer, HttpService, Request, Response};
 
-use super::{MESSAGE, Setup, address};
+use super::answer::MESSAGE;
+use super::setup::Setup;
 use crate::compare::mode::JSON_PATH;
 use crate::serve::{BODY, PATH};
 
 pub(super) fn run(setup: &Setup<'_>) -> io::Result<()> {
     may::config().set_workers(setup.threads).set_pool_capacity(1_000).set_stack_size(0x1000);
     // It is a coroutine that ends with the process.
-    let server = HttpServer(Peer).start(address(setup))?;
+    let server = HttpServer(Peer).start(setup.address())?;
     server.join().map_err(|_| io::Error::other("may_minihttp panicked"))
 }
 

@@ -10,9 +10,12 @@ use ntex::web::types::Path;
 use ntex::web::ws::{self, Frame, Message, WsSink};
 use ntex::web::{self, App, HttpRequest, HttpResponse, HttpServer, ServiceConfig, get};
 
-use super::{MESSAGE, PIECE, Setup, listen, work};
-use crate::compare::PIECES;
-use crate::compare::mode::{JSON_PATH, Mode, OFFLOAD_PATH, ROUTE, STREAM_PATH, WEBSOCKET_PATH};
+use super::answer::{MESSAGE, PIECE, listen};
+use super::setup::Setup;
+use super::work;
+use crate::compare::mode::{
+    JSON_PATH, Mode, OFFLOAD_PATH, PIECES, ROUTE, STREAM_PATH, WEBSOCKET_PATH,
+};
 use crate::serve::{BODY, PATH, patterns};
 
 pub(super) fn run(setup: &Setup<'_>) -> io::Result<()> {

@@ -7,9 +7,11 @@ use straightline::web::{Json, RequestExt, Router, StaticFiles};
 use straightline::websocket::{WebSocket, upgrade};
 use straightline::{IntoResponse, Problem, Request, Response, Server, StatusCode, sched};
 
-use super::{MESSAGE, PIECE, Setup, announce, work};
+use super::answer::{MESSAGE, PIECE, announce};
+use super::setup::Setup;
+use super::work;
 use crate::compare::folder;
-use crate::compare::mode::{JSON_PATH, Mode, OFFLOAD_PATH, ROUTE, STREAM_PATH};
+use crate::compare::mode::{JSON_PATH, Mode, OFFLOAD_PATH, PIECES, ROUTE, STREAM_PATH};
 use crate::serve::{ANY_PORT, BODY, PATH, patterns};
 
 pub(super) fn run(setup: &Setup<'_>) -> io::Result<()> {
@@ -37,7 +39,7 @@ fn answer(request: &mut Request) -> Response {
         PATH => BODY.into_response(),
         JSON_PATH => Json(MESSAGE).into_response(),
         STREAM_PATH => Response::stream(|_, body| {
-            for _ in 0..crate::compare::PIECES {
+            for _ in 0..PIECES {
                 body.write_all(&PIECE)?;
             }
             Ok(())

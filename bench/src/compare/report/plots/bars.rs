@@ -3,8 +3,9 @@
 
 use crate::compare::peer::Peer;
 use crate::compare::plan::Cores;
+use crate::compare::report::results::Results;
+use crate::compare::report::summary;
 use crate::compare::report::svg::{Anchor, Drawing};
-use crate::compare::report::{Results, summary};
 
 /// A panel.
 struct Panel {

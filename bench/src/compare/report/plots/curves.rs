@@ -2,7 +2,7 @@
 
 use crate::compare::peer::Peer;
 use crate::compare::plan::Cores;
-use crate::compare::report::Results;
+use crate::compare::report::results::Results;
 use crate::compare::report::summary::{self, QUANTILES, Times};
 use crate::compare::report::svg::{Anchor, COLOURS, Drawing};
 

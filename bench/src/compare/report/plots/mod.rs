@@ -3,7 +3,7 @@
 mod bars;
 mod curves;
 
-use super::Results;
+use super::results::Results;
 
 /// A drawing, and the name of its file.
 pub(super) struct Plot {
