@@ -10,8 +10,8 @@ use slog::{Drain, Logger, o};
 use slog_term::{FullFormat, PlainSyncDecorator};
 use straightline::{LogLevel, sched};
 
-/// A log on stderr, whose level can be changed. The lines go through a queue to a thread of its own,
-/// so that a slow reader of stderr does not delay the server.
+/// A log on stderr, whose level can be changed. The lines go through a queue to a thread of its
+/// own, so that a slow reader of stderr does not delay the server.
 pub(crate) fn logger(level: &LogLevel) -> Logger {
     let log = FullFormat::new(PlainSyncDecorator::new(sched::stderr())).build();
     Logger::root(level.filter(log).ignore_res(), o!())

@@ -153,21 +153,18 @@ fn between<'t>(text: &'t str, begin: &str, end: &str) -> &'t str {
 
 #[test]
 fn the_bounds_of_the_deployment_agree_with_its_memory_limit() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/kubernetes/deployment.yaml");
-    let manifest = fs::read_to_string(path).expect("a file");
-    let list =
-        between(&manifest, "args: [", "]").split(',').map(|arg| arg.trim().trim_matches('"'));
-    let args: Vec<_> = list.collect();
-    let value = |flag: &str| -> u64 {
-        let at = args.iter().position(|arg| *arg == flag).unwrap_or_else(|| panic!("no {flag}"));
-        args[at + 1].parse().expect("a number")
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/kubernetes/");
+    let read = |name: &str| fs::read_to_string(folder.to_owned() + name).expect("a file");
+    let (manifest, settings) = (read("deployment.yaml"), read("config.yaml"));
+    let value = |name: &str| -> u64 {
+        between(&settings, &format!("\n    {name} = "), "\n").parse().expect("a number")
     };
     let limit: u64 = between(&manifest, "memory: ", "Mi}\n          securityContext")
         .rsplit(' ')
         .next()
         .and_then(|text| text.parse().ok())
         .expect("a limit in MiB");
-    let (connections, in_flight) = (value("--connections"), value("--in-flight"));
+    let (connections, in_flight) = (value("connections"), value("in-flight"));
     assert!(in_flight <= connections);
     // The program; at rest, the stack of each, the kernel's buffers; buffers and bodies.
     let mebibytes = |tenths_of_kib: u64| (connections * tenths_of_kib).div_ceil(10 * 1024);
@@ -175,10 +172,10 @@ fn the_bounds_of_the_deployment_agree_with_its_memory_limit() {
     assert!(manifest.contains(&format!("{sum} MiB  of {limit}: ")), "{sum} MiB");
     assert!(sum <= limit * 3 / 4, "{sum} of {limit} MiB");
 
-    // The program takes these flags.
-    let flags = ["--admin", "127.0.0.1:0", "--workers", "1"];
-    let flags: Vec<_> = args.into_iter().chain(flags).filter(|arg| *arg != "-").collect();
-    let flags: Vec<_> = flags.into_iter().filter(|arg| *arg != "--access-log").collect();
+    // The program takes them so.
+    let (of_connections, of_in_flight) = (connections.to_string(), in_flight.to_string());
+    let bounds = ["--connections", &of_connections, "--in-flight", &of_in_flight];
+    let flags = [&["--admin", "127.0.0.1:0", "--workers", "1"][..], &bounds].concat();
     let mut server = Server::start("service", &flags);
     let admin = admin_of(&mut server);
     let settings = Client::connect(&*admin).get("/settings").send();

@@ -17,8 +17,7 @@ use ureq::Error;
 ///     let client = Client::builder().refuse(Networks::not_public()).build();
 ///     let error = client.get("http://169.254.169.254/latest/meta-data").call().unwrap_err();
 ///     assert!(RefusedAddress::is_cause_of(&error));
-/// })
-/// # .unwrap();
+/// });
 /// ```
 #[derive(Debug)]
 pub struct RefusedAddress {
@@ -41,7 +40,9 @@ impl RefusedAddress {
     /// Whether a call failed because the client refuses the address. Not a yield point.
     pub fn is_cause_of(error: &Error) -> bool {
         match error {
-            Error::Io(error) => error.get_ref().is_some_and(|inner| inner.is::<Self>()),
+            Error::Io(error) => {
+                error.get_ref().and_then(|inner| inner.downcast_ref::<Self>()).is_some()
+            }
             _ => false,
         }
     }

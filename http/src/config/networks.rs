@@ -184,7 +184,7 @@ const NOT_PUBLIC_4: [([u8; 4], u8); 15] = [
     ([240, 0, 0, 0], 4),
 ];
 
-/// What is not global unicast (2000::/3) in IPv6, and in it: protocols of the IETF with Teredo,
+/// What is not global unicast (`2000::/3`) in IPv6, and in it: protocols of the IETF with Teredo,
 /// documentation, and 6to4. By the first two groups.
 const NOT_PUBLIC_6: [([u16; 2], u8); 7] = [
     ([0, 0], 3),

@@ -122,8 +122,8 @@ pub(super) fn settle(
         request.consume();
         return Ok(None);
     }
-    // A client that asks for the close sends nothing behind that request (RFC 9112 section 9.6), and
-    // there was nothing when its last bytes were read. So the kernel need not be asked.
+    // A client that asks for the close sends nothing behind that request (RFC 9112 section 9.6),
+    // and there was nothing when its last bytes were read. So the kernel need not be asked.
     let is_promised_last = !request.head().keep_alive && connection.link().transport.is_drained();
     let input = request.consume();
     connection.link().flush()?;

@@ -203,9 +203,8 @@ impl ResponseBody {
     /// See [`Response::drop_inlined`](crate::Response).
     #[inline]
     pub(crate) fn drop_inlined(self) {
-        match self.0 {
-            borrowed @ (Kind::Empty | Kind::Text(_) | Kind::Bytes(_)) => mem::forget(borrowed),
-            _ => {}
+        if matches!(self.0, Kind::Empty | Kind::Text(_) | Kind::Bytes(_)) {
+            mem::forget(self);
         }
     }
 

@@ -77,6 +77,7 @@ impl LinkPool {
 
     /// The connection is idle.
     #[inline]
+    #[allow(clippy::needless_pass_by_value)] // the caller parts from it
     pub(crate) fn rest(&self, link: Rc<Link>, open: &Rc<OpenConnection>) {
         link.record_rest();
         if link.kept_at.get().is_none() {

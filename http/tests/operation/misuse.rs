@@ -22,6 +22,9 @@ fn message(misuse: impl FnOnce() + UnwindSafe) -> String {
 /// Drops a value that must not be dropped without a reason.
 fn forget<T>(_: T) {}
 
+/// What the panic has to say, and the call.
+type Misuse = (&'static str, Box<dyn FnOnce() + UnwindSafe>);
+
 #[test]
 fn a_panic_names_the_call_and_says_what_to_do() {
     let forwarded = || TrustedProxies::by_forwarded(Networks::default());
@@ -30,7 +33,7 @@ fn a_panic_names_the_call_and_says_what_to_do() {
         drop(OffloadPool::new(config.with_name(name.to_owned())));
     };
     let text = || "text".into_response();
-    let misuses: [(&str, Box<dyn FnOnce() + UnwindSafe>); 18] = [
+    let misuses: [Misuse; 18] = [
         ("`workers(0)`: say 1 or more", Box::new(|| forget(Server::builder().workers(0)))),
         ("`mpsc::channel(0)`: a channel has", Box::new(|| forget(mpsc::channel::<u8>(0)))),
         ("`broadcast::channel(0)`: a", Box::new(|| forget(broadcast::channel::<u8>(0)))),

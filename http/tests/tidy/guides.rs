@@ -13,6 +13,8 @@
 //! The examples of a page are compiled, and most of them run, as tests of the crate that includes
 //! the page; `excerpts` checks that.
 
+use std::path::Path;
+
 use super::tree::{File, Tree};
 
 #[test]
@@ -86,7 +88,8 @@ fn targets_before<'g>(tree: &'g Tree, guide: &'g File, page: &str) -> Option<Vec
 /// The name, with the slash before it, of the text file that the line includes.
 fn included_text(line: &str) -> Option<&str> {
     let path = line.strip_prefix("#[doc = include_str!(\"..")?.strip_suffix("\")]")?;
-    path.ends_with(".txt").then(|| &path[path.rfind('/').unwrap_or(0)..])
+    let is_text = Path::new(path).extension().is_some_and(|extension| extension == "txt");
+    is_text.then(|| &path[path.rfind('/').unwrap_or(0)..])
 }
 
 /// The targets of the links that name their target themselves, outside of code.

@@ -14,6 +14,11 @@ const ALLOWED: &[(&str, &str, &str)] = &[
         "`body` and `builder` have types that stand above the request, and changes are apart",
     ),
     (
+        "http/src/message/response.rs",
+        "Response",
+        "`upgrade` and `tunnel` are about what follows on HTTP, and make a response by its methods",
+    ),
+    (
         "http/src/server/running.rs",
         "Server",
         "`builder` gives a `ServerBuilder`, which makes servers",

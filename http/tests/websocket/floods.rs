@@ -59,20 +59,20 @@ fn empty_fragments_leave_turns_to_the_other_fibers() {
 #[test]
 fn of_many_pings_at_once_some_are_answered_and_the_last() {
     with_peer(|peer| {
-        let pings: Vec<u8> =
+        let sent: Vec<u8> =
             (0..1000_u16).flat_map(|nth| frame(FIN | PING, nth.to_be_bytes())).collect();
-        peer.send(pings).send(text("end"));
-        let mut pongs = Vec::new();
+        peer.send(sent).send(text("end"));
+        let mut answered = Vec::new();
         loop {
             match peer.next().expect("a frame") {
-                (first, payload) if first == FIN | PONG => pongs.push(payload),
+                (first, payload) if first == FIN | PONG => answered.push(payload),
                 (first, payload) => {
                     assert_eq!((first, &payload[..]), (FIN | TEXT, &b"end"[..]));
                     break;
                 }
             }
         }
-        assert_eq!(pongs.last(), Some(&999_u16.to_be_bytes().to_vec()));
-        assert!((17..=40).contains(&pongs.len()), "{} Pongs", pongs.len());
+        assert_eq!(answered.last(), Some(&999_u16.to_be_bytes().to_vec()));
+        assert!((17..=40).contains(&answered.len()), "{} Pongs", answered.len());
     });
 }

@@ -3,9 +3,9 @@
 //! Each fiber stands in the queue at most once, with its *timer*: the earlier of the end of its
 //! timed wait and its deadline. The timer is lazy. It is set when the fiber suspends, so work that
 //! never waits needs none. When a deadline is removed, or replaced by a later one, the timer stays
-//! where it is; if it fires too early it is set again. So a request that sets and clears a deadline,
-//! as nearly all do, costs a comparison at each wait, and no change of the queue. The queue changes
-//! about once per timeout and connection that waits.
+//! where it is; if it fires too early it is set again. So a request that sets and clears a
+//! deadline, as nearly all do, costs a comparison at each wait, and no change of the queue. The
+//! queue changes about once per timeout and connection that waits.
 
 use std::rc::Rc;
 

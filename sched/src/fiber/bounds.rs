@@ -19,8 +19,9 @@
 //!   `lease_hold`, which other fibers renew without changing it: code that finds `ends_at` passed
 //!   computes it anew.
 //! - `timer <= min(wake_at, ends_at)` while the fiber is parked, unless another fiber has moved the
-//!   end forward since (`Lease::renew` has the rule for that). While it runs, or is in the run queue,
-//!   the timer may be later. It may always be earlier than needed: it is set again when it fires.
+//!   end forward since (`Lease::renew` has the rule for that). While it runs, or is in the run
+//!   queue, the timer may be later. It may always be earlier than needed: it is set again when it
+//!   fires.
 //! - If a cancel, a deadline, or the end of a hold was raised more than once, the fiber has
 //!   swallowed it. `core` says how often it may.
 
