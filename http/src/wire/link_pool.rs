@@ -181,7 +181,7 @@ mod tests {
     #[test]
     fn the_connections_that_were_active_last_keep_their_links() {
         let links = LinkPool::new(&new_host());
-        let all: Vec<_> = (0..2 * LINKS_KEPT + 1).map(|_| connection()).collect();
+        let all: Vec<_> = (0..=2 * LINKS_KEPT).map(|_| connection()).collect();
         all.iter().for_each(|open| _ = activate(&links, open));
         let kept = all.iter().map(|open| is_kept(open));
         assert!(kept.eq((0..all.len()).map(|number| number > LINKS_KEPT)));
