@@ -44,9 +44,8 @@ impl Peer {
             Mode::Short => &[MayMinihttp],
             Mode::Json => &[Floor, Nginx, Haproxy],
             Mode::Routed => &[Floor, Hyper, MayMinihttp, Nginx, Haproxy],
-            Mode::Streaming => &[Floor, MayMinihttp, Nginx, Haproxy],
+            Mode::Streaming | Mode::Offload => &[Floor, MayMinihttp, Nginx, Haproxy],
             Mode::File => &[Floor, Hyper, Ntex, MayMinihttp, Haproxy],
-            Mode::Offload => &[Floor, MayMinihttp, Nginx, Haproxy],
             // axum's is hyper's. That of ntex needs a package of certificates.
             Mode::Tls => &[Floor, Axum, Ntex, MayMinihttp],
             Mode::Websocket => &[Floor, Hyper, MayMinihttp, Go, Nginx, Haproxy],

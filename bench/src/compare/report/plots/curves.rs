@@ -105,7 +105,7 @@ impl Scale {
         let least = all().fold(f64::NAN, f64::min);
         let most = all().fold(f64::NAN, f64::max);
         let is_drawable = least.is_finite() && most.is_finite();
-        is_drawable.then(|| Self { least: least * 0.8, most: most * 1.25 })
+        is_drawable.then_some(Self { least: least * 0.8, most: most * 1.25 })
     }
 
     fn y_of(&self, us: f64) -> f64 {
