@@ -11,7 +11,7 @@ use super::{Folder, TOKEN, admin_of, authorized, post};
 use crate::servers::Server;
 
 #[test]
-#[ignore = "builds a package, which takes up to a minute; scripts/test runs it"]
+#[ignore = "builds a package, which takes some minutes; scripts/test runs it"]
 fn a_copy_outside_of_the_repository_is_built_serves_reloads_and_drains() {
     let folder = Folder::new();
     let package = folder.0.join("myservice");
