@@ -14,8 +14,8 @@ impl Response {
     /// returns.
     ///
     /// If the handler has not read the whole body of the request, the rest is read and dropped
-    /// first. A client that has not asked for the protocol ([`Request::asks_to_upgrade`]) gets a
-    /// 426 instead.
+    /// first. A client that has not asked for the protocol
+    /// ([`Request::asks_to_upgrade`](crate::Request::asks_to_upgrade)) gets a 426 instead.
     ///
     /// # Panics
     ///
