@@ -118,20 +118,15 @@ pub(super) fn settle(
     report_request(connection.link(), request);
     let stays_open =
         keep_alive && (unread == Unread::Nothing || skip_and_record(connection, request)?);
+    let input = request.consume();
     if stays_open {
-        request.consume();
         return Ok(None);
     }
-    // A client that asks for the close sends nothing behind that request (RFC 9112 section 9.6),
-    // and there was nothing when its last bytes were read. So the kernel need not be asked.
-    let is_promised_last = !request.head().keep_alive && connection.link().transport.is_drained();
-    let input = request.consume();
     connection.link().flush()?;
     // A client that pipelines may have sent further requests. They are dropped, and the close tells
     // the client so.
-    let is_all_read = unread == Unread::Nothing
-        && input.is_empty()
-        && (is_promised_last || !has_unread(&*connection.link().transport));
+    let is_all_read =
+        unread == Unread::Nothing && input.is_empty() && !has_unread(&*connection.link().transport);
     Ok(Some(if is_all_read { End::Close } else { End::Linger }))
 }
 
