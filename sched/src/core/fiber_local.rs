@@ -96,7 +96,7 @@ fn with_own_locals_unless<T>(body: impl FnOnce() -> T, is_last: impl FnOnce(&T) 
     let outer = has_locals(&fiber).then(|| replace_locals(&fiber, inherited(&fiber)));
     let outcome = catch_unwind(AssertUnwindSafe(body));
     if outcome.as_ref().is_ok_and(is_last) {
-        drop(outer);
+        discard_all(outer.unwrap_or_default());
     } else {
         if has_locals(&fiber) {
             drop_locals(&fiber);
@@ -240,14 +240,17 @@ pub(super) fn drop_locals(fiber: &FiberCell) {
         if locals.is_empty() {
             return;
         }
-        for local in locals.into_iter().rev() {
-            // A panic of one destructor does not keep the others from running.
-            discard(local);
-        }
+        discard_all(locals);
     }
     // If they stayed in the fiber's record, they could be dropped on another stack.
     let left = fiber.cold().map(|cold| cold.locals.take());
     left.into_iter().flatten().for_each(mem::forget);
+}
+
+/// Drops values that no fiber has any more. A panic of one destructor does not keep the others from
+/// running.
+fn discard_all(locals: Locals) {
+    locals.into_iter().rev().for_each(discard);
 }
 
 /// As glibc does with thread-specific data; values that are left after that are leaked, as there.
