@@ -25,9 +25,9 @@ use super::settle::{answer, answer_outlined};
 use super::stream::{respond_special, run_protocol};
 use crate::config::{OnDisconnect, Timeout};
 use crate::message::{Request, Response};
-use crate::proto::{BodyLength, Head, HeadParser, Limits, Refusal, RefusalKind};
+use crate::proto::{BodyLength, Head, HeadParser, Refusal, RefusalKind};
 use crate::telemetry::{Event, Outcome};
-use crate::wire::{Buffers, Expectation, close, linger};
+use crate::wire::{Buffers, Expectation, Link, close, linger};
 
 /// What comes next on the connection.
 enum Next {
@@ -256,7 +256,7 @@ fn parse_buffered(connection: &Connection, buffers: &mut Buffers) -> io::Result<
     if input.is_empty() {
         return Ok(None);
     }
-    match parse(parser, input.unread(), &connection.host().limits, head) {
+    match parse(connection.link(), parser, input.unread(), head) {
         Ok(true) => Ok(Some(Next::Request)),
         Ok(false) => Ok(None),
         Err(refusal) => refuse_head(connection, refusal, head.method == Method::HEAD).map(Some),
@@ -267,12 +267,12 @@ fn parse_buffered(connection: &Connection, buffers: &mut Buffers) -> io::Result<
 /// is at each second look.
 #[inline(never)]
 fn parse(
+    link: &Link,
     parser: &mut HeadParser,
     bytes: &[u8],
-    limits: &Limits,
     head: &mut Head,
 ) -> Result<bool, Refusal> {
-    parser.parse(bytes, limits, head)
+    link.parse_head(parser, bytes, head)
 }
 
 /// Refuses bytes that are not a request's head. Where the next request begins is unknown, so the

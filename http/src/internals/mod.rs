@@ -14,6 +14,7 @@ mod fuzz_cookies;
 mod fuzz_decode;
 mod fuzz_forwarded;
 mod fuzz_head;
+mod fuzz_heads;
 mod fuzz_multipart;
 #[cfg(feature = "proxy")]
 mod fuzz_proxied;
@@ -39,6 +40,7 @@ pub use fuzz_cookies::fuzz_cookies;
 pub use fuzz_decode::fuzz_decode;
 pub use fuzz_forwarded::fuzz_forwarded;
 pub use fuzz_head::fuzz_head;
+pub use fuzz_heads::fuzz_heads;
 pub use fuzz_multipart::fuzz_multipart;
 #[cfg(feature = "proxy")]
 pub use fuzz_proxied::fuzz_proxied;
@@ -82,6 +84,7 @@ mod tests {
         try_seeds("cookies", fuzz_cookies);
         try_seeds("forwarded", fuzz_forwarded);
         try_seeds("head", fuzz_head);
+        try_seeds("heads", fuzz_heads);
         #[cfg(feature = "proxy")]
         try_seeds("proxied", fuzz_proxied);
         try_seeds("proxy_protocol", fuzz_proxy_protocol);

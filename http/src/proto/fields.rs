@@ -27,6 +27,14 @@ impl Field {
     pub(crate) fn has_name(&self, head: &[u8], name: &[u8]) -> bool {
         slice(head, self.name).eq_ignore_ascii_case(name)
     }
+
+    /// The same field in a head in which it begins later by that many bytes. Earlier, if the number
+    /// has wrapped around.
+    #[inline]
+    pub(super) fn moved(self, by: u32) -> Self {
+        let moved = |(start, end): (u32, u32)| (start.wrapping_add(by), end.wrapping_add(by));
+        Self { name: moved(self.name), value: moved(self.value) }
+    }
 }
 
 #[allow(clippy::cast_possible_truncation)] // the parser refuses heads of 4 GiB and more

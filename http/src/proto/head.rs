@@ -21,6 +21,8 @@
 //! bytes. [`super::chars`] has the sets of bytes, and [`super::framing`] the rules for lengths.
 //! [`super::gap`] skips the empty lines before a request; the parser never sees them.
 
+mod memory;
+
 use std::mem;
 
 use http::Method;
@@ -31,6 +33,8 @@ use super::framing::{BodyLength, KnownHost, RequestFraming, is_authority};
 use super::limits::Limits;
 use super::refusal::{Refusal, RefusalKind, push};
 use super::scan::{Scanner, chunk_at, name_end, target_ends, usual_target_ends};
+
+pub(crate) use memory::HeadMemory;
 
 /// A parsed request head; offsets count from its first byte. The parser fills it in place, and the
 /// next request uses it again.
@@ -192,6 +196,12 @@ impl HeadParser {
             return self.wait_for_more(progress, bytes, limits, head).map(|_| None);
         }
         Ok(Some((progress.line, progress.framing)))
+    }
+
+    /// Whether a part of a head has arrived.
+    #[inline]
+    pub(crate) fn is_within_head(&self) -> bool {
+        self.progress.is_some()
     }
 
     /// Drops the current head, and is ready for the next one.

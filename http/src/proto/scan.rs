@@ -121,6 +121,38 @@ fn last_name_end(bytes: &[u8], from: u32) -> u32 {
     from + letters.trailing_ones()
 }
 
+/// Whether the bytes are the same. The time depends on their number alone, and not on what they
+/// are.
+#[inline]
+pub(super) fn is_equal(bytes: &[u8], others: &[u8]) -> bool {
+    if bytes.len() != others.len() {
+        return false;
+    }
+    let (Some(last), Some(other_last)) = (bytes.last_chunk::<LANE>(), others.last_chunk()) else {
+        return bytes.iter().zip(others).fold(0, |all, (byte, other)| all | (byte ^ other)) == 0;
+    };
+    let (blocks, rest) = bytes.as_chunks::<{ 4 * LANE }>();
+    let (other_blocks, other_rest) = others.as_chunks::<{ 4 * LANE }>();
+    // The last vector overlaps with the one before it.
+    let mut all = difference(last, other_last);
+    for (block, other) in blocks.iter().zip(other_blocks) {
+        let (lanes, others) = (block.as_chunks().0, other.as_chunks().0);
+        let [first, second, third, fourth] =
+            [0, 1, 2, 3].map(|index| difference(&lanes[index], &others[index]));
+        all |= (first | second) | (third | fourth);
+    }
+    for (lane, other) in rest.as_chunks().0.iter().zip(other_rest.as_chunks().0) {
+        all |= difference(lane, other);
+    }
+    all.simd_eq(u8x16::splat(0)).to_bitmask() == u32::from(u16::MAX)
+}
+
+/// Zeros where the bytes are the same.
+#[inline]
+fn difference(lane: &[u8; LANE], other: &[u8; LANE]) -> u8x16 {
+    u8x16::new(*lane) ^ u8x16::new(*other)
+}
+
 /// The bytes from `at` on, if there are so many.
 #[inline]
 pub(super) fn chunk_at<const N: usize>(bytes: &[u8], at: u32) -> Option<&[u8; N]> {
@@ -315,6 +347,21 @@ mod tests {
                     let expected = (expected.1 < 194).then_some(expected);
                     assert_eq!(usual_target_ends(&bytes, 2), expected, "{byte}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn every_byte_counts_for_what_is_equal() {
+        for length in 0..200 {
+            let bytes: Vec<u8> = (0..length).collect();
+            let mut others = bytes.clone();
+            assert!(is_equal(&bytes, &others), "{length}");
+            assert!(!is_equal(&bytes, &[&bytes[..], &[0]].concat()), "{length}");
+            for position in 0..bytes.len() {
+                others[position] ^= 1 << (position % 8);
+                assert!(!is_equal(&bytes, &others), "{position} of {length}");
+                others[position] = bytes[position];
             }
         }
     }

@@ -31,6 +31,7 @@ use super::exchange::{Exchange, Expectation};
 use super::held::HeldForRequest;
 use super::host::Host;
 use super::idle::{IdleEnd, IdleState};
+use super::last_head::LastHead;
 use super::no_client::NoClient;
 use super::open_connection::{self, first_request_until};
 use super::output::Output;
@@ -38,6 +39,7 @@ use super::pacing::{Credits, Pacing};
 use super::protocol::Protocol;
 use super::wrapper_fields::WrapperFields;
 use crate::config::Peer;
+use crate::proto::{Head, HeadParser, Refusal};
 use crate::telemetry::{RouteLabel, RoutePlace};
 
 /// An open connection, idle or active, as its shard sees it.
@@ -59,6 +61,7 @@ pub(crate) struct Link {
     pub(crate) output: Output,
     pub(crate) held: HeldForRequest,
     pub(crate) wrapper_fields: WrapperFields,
+    last_head: LastHead,
     /// See [`flush_hook`](Self::flush_hook).
     flush_hook: Cell<Option<Rc<dyn Fn()>>>,
     /// Cancels the handler of the current request if its client disconnects.
@@ -89,6 +92,7 @@ impl Link {
             output: Output::new(now),
             held: HeldForRequest::new(&host.memory),
             wrapper_fields: WrapperFields::default(),
+            last_head: LastHead::new(&host.memory),
             flush_hook: Cell::new(None),
             watch: Cell::new(None),
             protocol: OnceCell::new(),
@@ -126,6 +130,7 @@ impl Link {
         self.output.reset();
         self.held.release();
         self.wrapper_fields.begin();
+        self.last_head.forget();
         self.kept_at.set(None);
         self.open = None;
         let transport = mem::replace(&mut self.transport, ClientStream::new(NoClient));
@@ -199,6 +204,17 @@ impl Link {
     #[cfg(feature = "_tls")]
     pub(crate) fn tls(&self) -> Option<&TlsInfo> {
         self.info()
+    }
+
+    /// Parses the head of the next request: see [`HeadParser::parse`].
+    #[inline]
+    pub(crate) fn parse_head(
+        &self,
+        parser: &mut HeadParser,
+        bytes: &[u8],
+        head: &mut Head,
+    ) -> Result<bool, Refusal> {
+        self.last_head.parse(parser, bytes, &self.host.limits, head)
     }
 
     /// A request goes to its handler.
@@ -306,6 +322,7 @@ impl Link {
     /// connection does.
     pub(crate) fn begin_rest(&self) {
         self.is_resting.set(true);
+        self.last_head.forget();
         self.exchange.await_client(self.host.counters());
     }
 
@@ -324,6 +341,7 @@ impl Link {
     /// The connection is upgraded to another protocol from now on.
     pub(super) fn begin_protocol(&self) -> Rc<Protocol> {
         debug_assert!(self.protocol.get().is_none(), "a connection is upgraded once");
+        self.last_head.forget();
         Rc::clone(self.protocol.get_or_init(|| Rc::new(Protocol::new())))
     }
 

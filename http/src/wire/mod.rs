@@ -9,6 +9,7 @@
 //! - `connection_peer` is the client's address, and `proxied_stream` reads it from the header of a
 //!   proxy;
 //! - `host` is what the connections of a shard share;
+//! - `last_head` is what is remembered of a client's last head;
 //! - `idle` is the idle time between two requests, `exchange` the current request, `rate_meter` a
 //!   client's credit of time, `pacing` the timeouts of a request, `output` the unsent bytes,
 //!   `protocol` the state that an upgraded connection and a drain share;
@@ -30,6 +31,7 @@ mod exchange;
 mod held;
 mod host;
 mod idle;
+mod last_head;
 mod linger;
 mod link;
 mod link_pool;
