@@ -154,8 +154,8 @@ impl KnownHead {
         loop {
             let same = (self.changing >> (line + 1)).trailing_zeros() as usize;
             let next = count.min(line + same);
-            if line < next {
-                let run_end = self.line_start(next);
+            let run_end = self.line_start(next);
+            if known_at < run_end {
                 let run = self.bytes.get(known_at as usize..run_end as usize)?;
                 if !is_equal(bytes.get(at as usize..)?.get(..run.len())?, run) {
                     return None;

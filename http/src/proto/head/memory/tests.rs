@@ -63,7 +63,9 @@ impl Arbitrary for Heads {
                     let at = usize::arbitrary(g) % bytes.len();
                     bytes[at] = u8::arbitrary(g);
                 }
-                2..8 => bytes.extend_from_slice(b"GET / HTTP/1.1\r\n"),
+                2 => _ = bytes.drain(..=lines[0].len()), // the line end stays
+                3 => _ = bytes.drain(..lines[0].len() + 2),
+                4..8 => bytes.extend_from_slice(b"GET / HTTP/1.1\r\n"),
                 _ => {}
             }
             bytes
@@ -164,6 +166,19 @@ fn lines_that_change_are_learnt() {
     assert_eq!(recalled, [false, true, true, true]);
     let (last, limits) = (browser_head("/", "5"), Limits::default());
     assert!(client.parses_as_ever(last.as_bytes(), &limits));
+}
+
+#[test]
+fn a_head_needs_its_request_line_whichever_lines_change() {
+    let mut client = Client::default();
+    let limits = Limits::default();
+    let head = |request: &str, id: u32| format!("{request}X-Id: {id}\r\nHost: a\r\n\r\n");
+    for id in [1, 1, 2, 3] {
+        client.recalls(&head("GET / HTTP/1.1\r\n", id));
+    }
+    assert!(client.recalls(&head("GET / HTTP/1.1\r\n", 4)));
+    assert!(client.parses_as_ever(head("", 5).as_bytes(), &limits));
+    assert!(client.parses_as_ever(head("GET /b HTTP/1.1\r\n", 6).as_bytes(), &limits));
 }
 
 #[test]
