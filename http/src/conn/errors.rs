@@ -147,6 +147,14 @@ pub(super) fn client_gone(response: Response) -> io::Result<Response> {
     Ok(response)
 }
 
+/// The handler has kept its thread for so long that the server has disconnected the shard's clients.
+#[cold]
+pub(super) fn cut_off(connection: &Connection) -> io::Error {
+    connection.link().exchange.set_outcome(Outcome::ForceClosed);
+    let message = "a handler kept its thread, and the server disconnected the shard's clients";
+    io::Error::new(io::ErrorKind::ConnectionAborted, message)
+}
+
 /// The response for a handler that panicked. A cancel of the fiber is not a panic: it is reported,
 /// and continues to unwind.
 #[cold]

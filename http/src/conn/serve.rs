@@ -14,8 +14,8 @@ use straightline_sched::{
 
 use super::connection::{Connection, End};
 use super::errors::{
-    client_gone, handler_panic, overload_response, record_failure, record_idle_end, refuse,
-    refuse_and_settle, refuse_late,
+    client_gone, cut_off, handler_panic, overload_response, record_failure, record_idle_end,
+    refuse, refuse_and_settle, refuse_late,
 };
 use super::handler_faults::cancelled_response;
 use super::handshake::{await_first_request, shake_hands};
@@ -325,6 +325,9 @@ fn serve_request(
         response = Some(run_wrapped(connection, request)?);
     } else {
         run_handler(connection, request, &mut response)?;
+    }
+    if connection.host().is_stuck() {
+        return Err(cut_off(connection));
     }
     let is_connect = request.head().method == Method::CONNECT;
     let is_special = |made: &Response| {

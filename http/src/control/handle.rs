@@ -213,9 +213,9 @@ impl ServerHandle {
         }
     }
 
-    /// Lists the fibers of every shard, with the backtraces of at most `backtraces_max` parked
-    /// fibers of each. A shard that does not answer within `timeout`, or does not run, gives an
-    /// error.
+    /// Lists the fibers of every shard behind the shard's number, which is that of the metrics,
+    /// with the backtraces of at most `backtraces_max` parked fibers of each. A shard that does not
+    /// answer within `timeout`, or does not run, gives an error.
     ///
     /// # Blocking
     ///
@@ -229,9 +229,9 @@ impl ServerHandle {
     /// let server = Server::builder().bind("127.0.0.1:0").workers(1).build(|_: &mut Request| "")?;
     /// let handle = server.handle();
     /// let serving = std::thread::spawn(|| server.run());
-    /// for shard in handle.inspect(10, Duration::from_secs(1)) {
-    ///     for fiber in shard? {
-    ///         println!("{fiber}");
+    /// for (shard, fibers) in handle.inspect(10, Duration::from_secs(1)) {
+    ///     for fiber in fibers? {
+    ///         println!("{shard}: {fiber}");
     ///     }
     /// }
     /// handle.shutdown();
@@ -242,7 +242,7 @@ impl ServerHandle {
         &self,
         backtraces_max: usize,
         timeout: Duration,
-    ) -> Vec<io::Result<Vec<FiberInfo>>> {
+    ) -> Vec<(usize, io::Result<Vec<FiberInfo>>)> {
         self.shared.shards.inspect(backtraces_max, timeout)
     }
 

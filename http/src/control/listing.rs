@@ -6,9 +6,9 @@ use std::io;
 use straightline_sched::FiberInfo;
 
 /// A heading for each shard, and a line for each of its fibers, with its backtrace below it.
-pub(crate) fn listing(shards: &[io::Result<Vec<FiberInfo>>]) -> String {
+pub(crate) fn listing(shards: &[(usize, io::Result<Vec<FiberInfo>>)]) -> String {
     let mut text = String::new();
-    for (index, fibers) in shards.iter().enumerate() {
+    for (index, fibers) in shards {
         // Writing to a string cannot fail.
         let _ = match fibers {
             Ok(fibers) => {

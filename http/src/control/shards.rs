@@ -229,15 +229,16 @@ impl Shards {
         signs
     }
 
-    /// The fibers of each shard, in the order of the shards' numbers.
+    /// The number of each shard, and its fibers.
     pub(crate) fn inspect(
         &self,
         backtraces_max: usize,
         timeout: Duration,
-    ) -> Vec<io::Result<Vec<FiberInfo>>> {
+    ) -> Vec<(usize, io::Result<Vec<FiberInfo>>)> {
         // Not under the lock: a shard may answer late.
-        let shards = self.all().into_iter().filter_map(|slot| slot.scheduler());
-        shards.map(|shard| shard.inspect(backtraces_max, timeout)).collect()
+        let shards = self.all().into_iter();
+        let shards = shards.filter_map(|slot| Some((slot.index, slot.scheduler()?)));
+        shards.map(|(index, shard)| (index, shard.inspect(backtraces_max, timeout))).collect()
     }
 }
 

@@ -4,12 +4,11 @@
 //! reload can delay a shutdown. Listings and reloads run on threads of their own.
 
 use std::io;
-use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::{Handle, Signals};
@@ -74,14 +73,17 @@ impl SignalThread {
                 // The parent process may have blocked these signals. They are valid numbers, so
                 // this does not fail.
                 let _ = unblock_signals(&numbers);
-                let mut is_stopping = false;
+                let mut wish = WishToStop::default();
                 for signal in signals.forever() {
                     match signal {
                         SIGUSR1 | SIGQUIT => listing.run(),
                         SIGHUP => reloading.run(),
                         // Of a shutdown that was begun otherwise it is no repetition.
-                        _ if mem::replace(&mut is_stopping, true) => shared.shutdown(),
-                        _ => shared.begin_shutdown(),
+                        _ => match wish.signal(Instant::now()) {
+                            Stop::Begin => shared.begin_shutdown(),
+                            Stop::Same => {}
+                            Stop::AtOnce => shared.shutdown(),
+                        },
                     }
                 }
             })?;
@@ -111,6 +113,35 @@ impl Drop for SignalThread {
         if let Some(thread) = self.thread.take() {
             // The thread only forwards signals; it has no reason to panic.
             let _ = thread.join();
+        }
+    }
+}
+
+/// What SIGTERM and SIGINT have asked for.
+#[derive(Default)]
+struct WishToStop {
+    since: Option<Instant>,
+}
+
+/// What one of these signals asks for.
+#[derive(Debug, PartialEq, Eq)]
+enum Stop {
+    Begin,
+    /// No more than the signal before it.
+    Same,
+    AtOnce,
+}
+
+impl WishToStop {
+    /// A signal has come.
+    fn signal(&mut self, now: Instant) -> Stop {
+        match self.since {
+            None => {
+                self.since = Some(now);
+                Stop::Begin
+            }
+            Some(since) if now.saturating_duration_since(since) < SAME_SIGNAL_TIME => Stop::Same,
+            Some(_) => Stop::AtOnce,
         }
     }
 }
@@ -188,9 +219,29 @@ fn list_fibers(shared: &Shared) {
     }
 }
 
+/// A second signal that comes within this time is the same wish to stop: `timeout` and some service
+/// managers signal a process and then its group. Arbitrary: a person who presses a key twice takes
+/// longer.
+const SAME_SIGNAL_TIME: Duration = Duration::from_millis(200);
+
 /// A shard that does not answer within this time has a fiber that keeps its thread.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long a listing waits for room for its next line. Arbitrary: a reader that reads nothing for
 /// so long has stopped.
 const LINE_TIME: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_signal_right_behind_the_first_says_the_same() {
+        let (mut wish, start) = (WishToStop::default(), Instant::now());
+        assert_eq!(wish.signal(start), Stop::Begin);
+        assert_eq!(wish.signal(start), Stop::Same);
+        assert_eq!(wish.signal(start + SAME_SIGNAL_TIME / 2), Stop::Same);
+        assert_eq!(wish.signal(start + SAME_SIGNAL_TIME), Stop::AtOnce);
+        assert_eq!(wish.signal(start + SAME_SIGNAL_TIME), Stop::AtOnce);
+    }
+}

@@ -216,9 +216,8 @@ fn telling(event: &Event<'_>) -> Telling {
         | Event::AllStuck { .. }
         | Event::ListenerFailed { .. } => Telling::Through,
         Event::ConnectionOpened { .. } | Event::ConnectionClosed { .. } => Telling::Later,
-        // The panic hook has printed it, with its place.
-        Event::HandlerPanicked { place: Some(_), .. }
-        | Event::BackgroundPanicked { place: Some(_), .. } => Telling::Nothing,
+        // The panic hook has printed it, with its place. It knows no request.
+        Event::BackgroundPanicked { place: Some(_), .. } => Telling::Nothing,
         Event::HandlerPanicked { .. } | Event::BackgroundPanicked { .. } => {
             Telling::Line(Kind::Panic)
         }
@@ -349,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_that_the_hook_has_printed_is_not_told_twice() {
+    fn a_panic_is_told_with_its_request() {
         let trial = Trial::new();
         let panicked = |place| Event::HandlerPanicked {
             peer: &Peer::Unix,
@@ -358,9 +357,12 @@ mod tests {
             message: "no\nnumber",
             place,
         };
-        assert_eq!(trial.tell(0, &panicked(Some("src/main.rs:1:1"))), [""; 0]);
-        let line = "unix: the handler of GET /\\n panicked at an unknown place: no\\nnumber";
-        assert_eq!(trial.tell(0, &panicked(None)), [line]);
+        let line = "unix: the handler of GET /\\n panicked at src/main.rs:1:1: no\\nnumber";
+        assert_eq!(trial.tell(0, &panicked(Some("src/main.rs:1:1"))), [line]);
+        // The hook has printed that of a fiber without a request.
+        let place = Some("src/main.rs:1:1");
+        let of_a_fiber = Event::BackgroundPanicked { message: "no", place };
+        assert_eq!(trial.tell(9999, &of_a_fiber), [""; 0]);
     }
 
     /// An error whose text tells of another event, or is endless.

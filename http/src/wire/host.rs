@@ -186,6 +186,12 @@ impl Host {
         self.shared.shards.are_overloaded() || self.memory.is_short()
     }
 
+    /// Whether a handler has kept the thread for so long that the shard's clients were disconnected.
+    #[inline]
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.slot.is_stuck()
+    }
+
     /// Whether a connection has to close after its current response.
     #[inline]
     pub(crate) fn is_shutting_down(&self) -> bool {

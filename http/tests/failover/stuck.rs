@@ -47,7 +47,7 @@ impl Drop for SendOnDrop {
 }
 
 /// A server whose handler at `/spin` keeps its thread until it is released, and then parks for
-/// ever.
+/// ever, or returns if the request says so.
 fn trial(replacements: usize, drain_timeout: Duration) -> Trial {
     trial_with(|builder| builder.replacements(replacements).drain_timeout(drain_timeout))
 }
@@ -77,7 +77,9 @@ fn trial_with(configure: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Trial {
                 while !is_released.load(Ordering::SeqCst) {
                     std::hint::spin_loop();
                 }
-                sched::park();
+                if !request.headers().contains("x-returns") {
+                    sched::park();
+                }
             }
             "served"
         },
@@ -125,6 +127,21 @@ fn the_shard_of_a_stuck_handler_is_replaced_and_ends_when_it_can() {
     server.handle.shutdown();
     let counters = server.join();
     assert_eq!((counters.requests, counters.unanswered), (4, 1));
+}
+
+#[test]
+fn what_a_stuck_handler_returns_at_last_is_no_answer() {
+    let Trial { server, messages, unwound, release } = trial(4, Duration::from_millis(100));
+    let mut stuck_client = server.client();
+    stuck_client.send("GET /spin?x=1 HTTP/1.1\r\nHost: a\r\nX-Returns: 1\r\n\r\n");
+    assert_eq!(stuck(&messages), (0, Some(1)));
+    stuck_client.wait_for_end();
+    release.store(true, Ordering::SeqCst);
+    unwound.recv().unwrap();
+    server.handle.shutdown();
+    let counters = server.join();
+    let answered = counters.requests - counters.unanswered;
+    assert_eq!((counters.requests, answered, counters.aborted), (1, 0, 1));
 }
 
 #[test]

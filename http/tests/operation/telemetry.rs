@@ -251,7 +251,8 @@ fn the_list_of_fibers_shows_requests() {
     // The handler sends its message before it waits, so it may not wait yet.
     let fiber = loop {
         let shards = server.handle.inspect(0, Duration::from_secs(10));
-        let fibers = shards.into_iter().next().expect("a shard").expect("the server answers");
+        let (_, fibers) = shards.into_iter().next().expect("a shard");
+        let fibers = fibers.expect("the server answers");
         let mut ours = fibers.into_iter().filter(|fiber| fiber.label.is_some());
         if let Some(fiber) = ours.find(|fiber| matches!(fiber.state, FiberState::Waiting(_))) {
             break fiber;

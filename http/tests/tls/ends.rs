@@ -129,7 +129,7 @@ fn a_handshake_that_runs_when_a_drain_begins_ends_and_its_request_is_answered() 
 fn await_stack(handle: &ServerHandle) {
     let is_waiting = || {
         let shards = handle.inspect(0, Duration::from_secs(10));
-        let mut fibers = shards.into_iter().filter_map(Result::ok).flatten();
+        let mut fibers = shards.into_iter().filter_map(|(_, shard)| shard.ok()).flatten();
         fibers.any(|fiber| fiber.deadline_in.is_some())
     };
     for _ in 0..1_000 {

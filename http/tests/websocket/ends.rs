@@ -165,7 +165,7 @@ fn nothing_is_left_of_a_conversation() {
     let server = serve(|request: &mut Request| upgrade(request, busy_echo));
     let fibers = || {
         let shards = server.handle.inspect(0, secs(10));
-        let fibers = shards.into_iter().flat_map(|shard| shard.expect("it answers"));
+        let fibers = shards.into_iter().flat_map(|(_, shard)| shard.expect("it answers"));
         fibers.map(|fiber| fiber.to_string()).collect::<Vec<_>>()
     };
     // A connection that has been served leaves what the shard starts at its first one.

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use super::local;
-use super::park::park_until;
-use crate::fiber::Wait;
+use super::park::sleep_until;
 
 /// Waits for at least `duration`; other fibers run meanwhile.
 ///
@@ -14,7 +13,8 @@ use crate::fiber::Wait;
 ///
 /// # Cancellation
 ///
-/// A cancel or a deadline ends the sleep by unwinding.
+/// A cancel or a deadline ends the sleep by unwinding, unless the sleep was over first: another fiber
+/// may have kept the thread until both were.
 ///
 /// # Panics
 ///
@@ -36,7 +36,7 @@ pub fn sleep(duration: Duration) {
         let at = shard.after(duration);
         // At least once, so that a sleep of zero is a yield point too.
         loop {
-            if park_until(shard, Wait::Time, at).is_err() || shard.clock.turn() >= at {
+            if sleep_until(shard, at).is_err() || shard.clock.turn() >= at {
                 return;
             }
         }
