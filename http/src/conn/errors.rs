@@ -147,7 +147,8 @@ pub(super) fn client_gone(response: Response) -> io::Result<Response> {
     Ok(response)
 }
 
-/// The handler has kept its thread for so long that the server has disconnected the shard's clients.
+/// The handler has kept its thread for so long that the server has disconnected the clients of its
+/// shard.
 #[cold]
 pub(super) fn cut_off(connection: &Connection) -> io::Error {
     connection.link().exchange.set_outcome(Outcome::ForceClosed);

@@ -430,11 +430,9 @@ impl ServerBuilder {
         self
     }
 
-    /// Shuts the server down at SIGTERM or SIGINT; a second signal force-closes the connections,
-    /// unless it comes within a fifth of a second: `timeout` and a terminal signal a process and
-    /// then its group.
-    /// SIGHUP, which by default would end the process at once, becomes [a reload](Self::on_reload).
-    /// The server gets these signals even if the process was started with them blocked.
+    /// Shuts the server down at SIGTERM or SIGINT; a second signal, a fifth of a second later or
+    /// more, force-closes the connections. SIGHUP, which by default would end the process at once,
+    /// becomes [a reload](Self::on_reload). They count also if they were blocked.
     pub fn shutdown_on_signals(mut self) -> Self {
         self.plan.signals.stop = true;
         self

@@ -219,9 +219,8 @@ fn list_fibers(shared: &Shared) {
     }
 }
 
-/// A second signal that comes within this time is the same wish to stop: `timeout` and some service
-/// managers signal a process and then its group. Arbitrary: a person who presses a key twice takes
-/// longer.
+/// A second signal that comes within this time is the same wish to stop: `timeout` signals a
+/// process and then its group. Arbitrary: a person who presses a key twice takes longer.
 const SAME_SIGNAL_TIME: Duration = Duration::from_millis(200);
 
 /// A shard that does not answer within this time has a fiber that keeps its thread.

@@ -186,7 +186,7 @@ impl Host {
         self.shared.shards.are_overloaded() || self.memory.is_short()
     }
 
-    /// Whether a handler has kept the thread for so long that the shard's clients were disconnected.
+    /// Whether a handler has kept the thread for so long that the clients were disconnected.
     #[inline]
     pub(crate) fn is_stuck(&self) -> bool {
         self.slot.is_stuck()

@@ -136,7 +136,8 @@ impl ShardHandle {
             mpsc::RecvTimeoutError::Disconnected => closed(Closed),
             mpsc::RecvTimeoutError::Timeout => io::Error::new(
                 io::ErrorKind::TimedOut,
-                "the shard did not answer in time: a fiber keeps its thread, or the machine is overloaded",
+                "the shard did not answer in time: a fiber keeps its thread, or the machine is \
+                 overloaded",
             ),
         })
     }

@@ -13,8 +13,8 @@ use super::park::sleep_until;
 ///
 /// # Cancellation
 ///
-/// A cancel or a deadline ends the sleep by unwinding, unless the sleep was over first: another fiber
-/// may have kept the thread until both were.
+/// A cancel or a deadline ends the sleep by unwinding, unless the sleep was over first: another
+/// fiber may have kept the thread until both were.
 ///
 /// # Panics
 ///
