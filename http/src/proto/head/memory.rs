@@ -19,8 +19,11 @@
 //! and of the whole head are checked.
 //!
 //! A proxy may send the requests of several users over one connection, and one of them may try to
-//! find out by the time of an answer what another one sent. So a comparison goes on to its end,
-//! whatever it finds: the time tells only whether lines are the same as a whole.
+//! find out by the time of an answer what another one sent. So a comparison does not end at the
+//! first byte that differs: the time tells how long the lines are, and whether a guess at a whole
+//! line is right. That is of no use for a value with more than a few possibilities.
+
+use std::mem;
 
 use http::Method;
 
@@ -28,17 +31,21 @@ use super::super::fields::{Field, span};
 use super::super::framing::RequestFraming;
 use super::super::limits::Limits;
 use super::super::scan::{Scanner, chunk_at, is_equal};
-use super::{FieldLine, Head, Usual, check_head, usual_line, usual_request_line};
+use super::{FieldLine, HEAD_BYTES_MAX, Head, Usual, check_head, usual_line, usual_request_line};
 
 /// The memory of a connection's last head. Each connection has its own.
 #[derive(Default)]
 pub(crate) struct HeadMemory {
     known: Option<Box<KnownHead>>,
-    /// How many heads were parsed since the last one that was recalled.
-    parsed: u8,
+    /// The head before was parsed too.
+    was_parsed: bool,
+    /// What learning has cost and recalling has not earned yet. Beyond [`DEBT_MAX`] nothing is
+    /// learnt any more: a client whose heads are often different is not made slower.
+    debt: u8,
 }
 
 /// A head, and what was found in it.
+#[derive(Default)]
 struct KnownHead {
     bytes: Vec<u8>,
     head: Head,
@@ -56,65 +63,74 @@ impl HeadMemory {
         let Some(known) = &self.known else { return false };
         let is_known = known.recall(bytes, limits, head).is_some();
         if is_known {
-            self.parsed = 1; // not the first one
+            self.was_parsed = false;
+            self.debt = self.debt.saturating_sub(1);
         }
         is_known
     }
 
-    /// Learns from a head that was parsed; true if the memory has taken other bytes for that.
+    /// Learns from a head that was parsed; true if the memory may have taken other bytes for that.
     ///
-    /// The first head is not learnt: many connections have only one. Nor is anything learnt after
-    /// many heads that all had to be parsed.
+    /// Only the second one in a row is learnt: many connections have only one, and a single odd one
+    /// changes nothing. Heads that are rare, such as large ones, and those of other methods than
+    /// GET are not.
     #[inline]
     pub(crate) fn learn(&mut self, bytes: &[u8], head: &Head) -> bool {
-        self.parsed = self.parsed.saturating_add(1);
-        (2..=PARSED_MAX + 1).contains(&self.parsed) && self.learn_more(bytes, head)
+        let is_usual = head.method == Method::GET
+            && head.minor == 1
+            && head.end <= BYTES_MAX
+            && (1..LINES_MAX).contains(&head.fields.len());
+        is_usual
+            && self.debt <= DEBT_MAX
+            && mem::replace(&mut self.was_parsed, true)
+            && self.learn_more(&bytes[..head.end], head)
     }
 
     #[cold]
     #[inline(never)]
     fn learn_more(&mut self, bytes: &[u8], head: &Head) -> bool {
-        if self.parsed > PARSED_MAX {
+        self.debt += LEARN_COST;
+        if self.debt > DEBT_MAX {
             return self.known.take().is_some();
         }
-        if let Some(known) = &mut self.known
-            && known.note_changes(bytes, head)
-        {
+        let known = self.known.get_or_insert_default();
+        if known.note_changes(bytes, head) {
             return false;
         }
-        // Others are not worth it.
-        let is_usual = head.method == Method::GET && head.minor == 1 && head.end <= BYTES_MAX;
-        if is_usual && (1..LINES_MAX).contains(&head.fields.len()) {
-            self.known = Some(Box::new(KnownHead::new(&bytes[..head.end], head)));
-            return true;
-        }
-        false
+        known.learn(bytes, head);
+        true
     }
 
     /// Forgets everything; true if that frees memory.
     #[inline]
     pub(crate) fn forget(&mut self) -> bool {
-        self.parsed = 0;
+        (self.was_parsed, self.debt) = (false, 0);
         self.known.take().is_some()
     }
 
     /// How many bytes the memory takes beside itself.
     pub(crate) fn size(&self) -> usize {
         self.known.as_ref().map_or(0, |known| {
-            size_of::<KnownHead>() + known.bytes.len() + size_of_val(&known.head.fields[..])
+            let fields = known.head.fields.capacity() * size_of::<Field>();
+            size_of::<KnownHead>() + known.bytes.capacity() + fields
         })
     }
 }
 
 impl KnownHead {
-    fn new(bytes: &[u8], head: &Head) -> Self {
-        let head = Head { method: Method::GET, fields: head.fields.clone(), ..*head };
-        Self { bytes: bytes.to_vec(), head, changing: 0 }
+    /// Becomes that head. The memory of the former one is used again.
+    fn learn(&mut self, bytes: &[u8], head: &Head) {
+        copy_exactly(bytes, &mut self.bytes);
+        let mut fields = mem::take(&mut self.head.fields);
+        copy_exactly(&head.fields, &mut fields);
+        self.head = Head { method: Method::GET, fields, ..*head };
+        self.changing = 0;
     }
 
     /// See [`HeadMemory::recall`].
     #[inline]
     fn recall(&self, bytes: &[u8], limits: &Limits, head: &mut Head) -> Option<()> {
+        let bytes = bytes.get(..HEAD_BYTES_MAX).unwrap_or(bytes);
         head.fields.clear();
         if head.fields.capacity() < self.head.fields.len() {
             head.fields.try_reserve(self.head.fields.len()).ok()?;
@@ -196,9 +212,7 @@ impl KnownHead {
     /// Notes which lines of a head that was parsed are different; false if it differs so much that
     /// it has to be learnt anew.
     fn note_changes(&mut self, bytes: &[u8], head: &Head) -> bool {
-        let is_alike = head.method == Method::GET
-            && head.minor == 1
-            && head.fields.len() == self.head.fields.len()
+        let is_alike = head.fields.len() == self.head.fields.len()
             && (head.body, head.keep_alive) == (self.head.body, self.head.keep_alive);
         if !is_alike {
             return false;
@@ -234,6 +248,17 @@ impl KnownHead {
     /// Where a header line of the known head begins, or its last line.
     fn line_start(&self, line: usize) -> u32 {
         line_start(&self.head, line)
+    }
+}
+
+/// Copies the items into the memory of others if they fit, and otherwise into no more than they
+/// need.
+fn copy_exactly<T: Copy>(items: &[T], others: &mut Vec<T>) {
+    others.clear();
+    if others.capacity() < items.len() {
+        *others = items.to_vec();
+    } else {
+        others.extend_from_slice(items);
     }
 }
 
@@ -275,11 +300,15 @@ const BYTES_MAX: usize = 4096;
 /// Nor is a head with so many lines: each has a bit.
 const LINES_MAX: usize = 63;
 
-/// A head is learnt anew if so many lines of the known one have changed. Arbitrary.
-const CHANGING_MAX: u32 = 16;
+/// A head is learnt anew if so many lines of the known one have changed: to parse them one by one
+/// takes nearly as long as to parse the head. Arbitrary.
+const CHANGING_MAX: u32 = 8;
 
-/// Nothing more is learnt when so many heads in a row had to be parsed. Arbitrary.
-const PARSED_MAX: u8 = 8;
+/// To learn a head costs about as much as a few heads gain that are recalled.
+const LEARN_COST: u8 = 4;
+
+/// Nothing more is learnt after eight heads that had to be, and none that was recalled. Arbitrary.
+const DEBT_MAX: u8 = 8 * LEARN_COST;
 
 #[cfg(test)]
 mod tests;
