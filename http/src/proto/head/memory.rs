@@ -130,7 +130,8 @@ impl KnownHead {
     /// See [`HeadMemory::recall`].
     #[inline]
     fn recall(&self, bytes: &[u8], limits: &Limits, head: &mut Head) -> Option<()> {
-        let bytes = bytes.get(..HEAD_BYTES_MAX).unwrap_or(bytes);
+        // The parser, which is called after each read, has refused a head long before.
+        debug_assert!(bytes.len() <= HEAD_BYTES_MAX, "positions are 32 bits wide");
         head.fields.clear();
         if head.fields.capacity() < self.head.fields.len() {
             head.fields.try_reserve(self.head.fields.len()).ok()?;
