@@ -293,7 +293,7 @@ fn a_stop_is_announced_first_and_reported_at_the_end() {
         if let Some(status) = server.child.try_wait().expect("a child") {
             break status;
         }
-        std::thread::sleep(time::Duration::from_millis(20));
+        std::thread::sleep(std::time::Duration::from_millis(20));
     };
     assert!(status.success(), "{status}");
     server.wait_for_stderr("1 cancelled");
