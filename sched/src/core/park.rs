@@ -175,18 +175,6 @@ pub(crate) fn park_until(shard: &Shard, wait: Wait, at: Tick) -> Result<(), Unwi
     })
 }
 
-/// As [`park_until`], for a sleep: it is over if its time has come, although a deadline that is no
-/// earlier may have passed as well.
-pub(super) fn sleep_until(shard: &Shard, at: Tick) -> Result<(), Unwinding> {
-    shard.with_current(|fiber| {
-        let is_over = || shard.clock.turn() >= at && !fiber.bounds.end_before(at);
-        fiber.bounds.set_wake_at(at);
-        let parked = park_fiber(shard, fiber, Wait::Time, is_over);
-        fiber.bounds.clear_wake_at();
-        parked
-    })
-}
-
 /// As [`park_until`], or without a limit; `has_come` as in [`park_fiber`].
 pub(super) fn park_at_most(
     shard: &Shard,

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::local;
-use super::park::sleep_until;
+use super::park::park_until;
+use crate::fiber::Wait;
 
 /// Waits for at least `duration`; other fibers run meanwhile.
 ///
@@ -13,8 +14,8 @@ use super::park::sleep_until;
 ///
 /// # Cancellation
 ///
-/// A cancel or a deadline ends the sleep by unwinding, unless the sleep was over first: another
-/// fiber may have kept the thread until both were.
+/// A cancel or a deadline ends the sleep by unwinding, also if both are over when the fiber gets its
+/// turn.
 ///
 /// # Panics
 ///
@@ -36,7 +37,7 @@ pub fn sleep(duration: Duration) {
         let at = shard.after(duration);
         // At least once, so that a sleep of zero is a yield point too.
         loop {
-            if sleep_until(shard, at).is_err() || shard.clock.turn() >= at {
+            if park_until(shard, Wait::Time, at).is_err() || shard.clock.turn() >= at {
                 return;
             }
         }

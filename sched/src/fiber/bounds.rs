@@ -243,11 +243,6 @@ impl Bounds {
         self.wake_at.set(at);
     }
 
-    /// Whether the fiber's time ends before `at`.
-    pub(crate) fn end_before(&self, at: Tick) -> bool {
-        self.ends_at.get() < at
-    }
-
     /// The timed wait is over.
     #[inline]
     pub(crate) fn clear_wake_at(&self) {

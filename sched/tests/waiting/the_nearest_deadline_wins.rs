@@ -97,26 +97,6 @@ fn a_late_value_is_still_returned() {
 }
 
 #[test]
-fn of_a_sleep_and_a_deadline_that_are_both_over_the_earlier_one_counts() {
-    const SHORT: Duration = Duration::from_millis(1);
-    const LONG: Duration = Duration::from_millis(100);
-    // Another fiber keeps the thread until both are over.
-    let sleep_beside_a_busy_fiber = |limit: Duration, sleep: Duration| {
-        run(move || {
-            let busy = sched::spawn(|| {
-                let start = Instant::now();
-                while start.elapsed() < 2 * LONG {}
-            });
-            let slept = deadline(limit, || sched::sleep(sleep));
-            busy.join().expect("it ends");
-            slept
-        })
-    };
-    assert_eq!(sleep_beside_a_busy_fiber(LONG, SHORT), Ok(()));
-    assert_eq!(sleep_beside_a_busy_fiber(SHORT, LONG), Err(DeadlineExceeded));
-}
-
-#[test]
 fn a_late_value_is_returned_also_where_the_unwind_was_swallowed() {
     run(|| {
         let value = deadline(Duration::ZERO, || catch_unwind(wait_for_ever).is_err());
