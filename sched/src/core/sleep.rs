@@ -14,8 +14,8 @@ use crate::fiber::Wait;
 ///
 /// # Cancellation
 ///
-/// A cancel or a deadline ends the sleep by unwinding, also if both are over when the fiber gets its
-/// turn.
+/// A cancel or a deadline ends the sleep by unwinding, also if the sleep is over too when the fiber
+/// gets its turn.
 ///
 /// # Panics
 ///
